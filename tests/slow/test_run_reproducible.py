@@ -1,0 +1,141 @@
+"""Same seed, same files: whatever the jobs, the order of rows, BLAS threads, or a kill on the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from times_stats.simulate import simulate_study
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sampling")]
+
+STUDY = """
+[study]
+name = "two centres"
+endpoint = "recurrence"
+time_unit = "days"
+horizon = 24
+seed = 7
+[patients]
+path = "clinic.csv"
+columns = { patient_id = "case", time = "days", event = "relapse", cohort = "centre", tnm = "stage" }
+[measurements]
+path = "long.csv"
+[score]
+n_folds = 4
+n_repeats = 3
+[compare]
+staging = ["tnm"]
+[evaluate]
+n_folds = 4
+n_repeats = 2
+n_resamples = 200
+"""
+STEPS = ("score", "nested", "survival", "integration", "comparison")
+FILES = ("scores.csv", "comparison.csv", "attribution.csv", "integration.csv")
+RUN = "import sys; from times_stats.__main__ import main; sys.exit(main(sys.argv[1:]))"
+KILLED = """
+import os, signal, sys
+from times_stats.__main__ import main
+from times_stats.pipeline.checkpoints import RunFolder
+after = sys.argv.pop(1)
+honest = RunFolder.step
+def step(self, name, **work):
+    result = honest(self, name, **work)
+    if name == after:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+RunFolder.step = step
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def write_study(folder: Path, *, shuffle: bool = False) -> Path:
+    simulated = simulate_study(
+        n_patients=110, markers=3, regions=2, n_cohorts=2, missing_block=True, seed=4
+    )
+    patients = simulated.patients.rename(
+        columns={
+            "patient_id": "case",
+            "time": "days",
+            "event": "relapse",
+            "cohort": "centre",
+            "tnm": "stage",
+        }
+    )
+    patients["days"] = (patients["days"] * 30.4375).round()
+    long = simulated.measurements
+    if shuffle:
+        patients, long = patients.sample(frac=1, random_state=3), long.sample(frac=1, random_state=5)
+    folder.mkdir()
+    patients.to_csv(folder / "clinic.csv", index=False)
+    long.to_csv(folder / "long.csv", index=False)
+    (folder / "study.toml").write_text(STUDY)
+    return folder / "study.toml"
+
+
+def start(code: str, words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    study = write_study(folder / "study")
+    done = start(RUN, ["run", str(study), "--out", str(folder / "out"), "--jobs", "1"])
+    assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+def assert_same_files(out: Path, reference: Path) -> None:
+    for name in FILES:
+        assert (out / name).read_bytes() == (reference / name).read_bytes(), name
+
+
+def test_other_study_runs_without_touching_code(reference):
+    scores = pd.read_csv(reference / "scores.csv", dtype={"patient_id": str})
+    assert len(scores) == 110
+    assert scores["score"].between(0, 1).all()
+    weights = scores.filter(like="weight_")
+    assert weights.shape[1] == 3
+    assert weights.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    comparison = pd.read_csv(reference / "comparison.csv")
+    assert {"tnm", "times_score", "survival_model"} <= set(comparison["model"])
+    for name in ("report.html", "posterior.nc", "provenance.json", "model", "figures"):
+        assert (reference / name).exists()
+    assert not (reference / ".times_stats").exists()
+
+
+def test_jobs_rows_and_threads_do_not_matter(reference, tmp_path):
+    study = write_study(tmp_path / "study", shuffle=True)
+    done = start(
+        RUN,
+        ["run", str(study), "--out", str(tmp_path / "out"), "--jobs", "2"],
+        OPENBLAS_NUM_THREADS="2",
+        OMP_NUM_THREADS="2",
+    )
+    assert done.returncode == 0, done.stderr
+    assert_same_files(tmp_path / "out", reference)
+
+
+@pytest.mark.parametrize("after", STEPS)
+def test_killed_run_resumes_to_the_same_files(after, reference, tmp_path):
+    study = write_study(tmp_path / "study")
+    words = ["run", str(study), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    assert start(KILLED, [after, *words]).returncode == -9
+    assert (tmp_path / "out" / ".times_stats" / after).is_dir()
+    assert not (tmp_path / "out" / "report.html").exists()
+    done = start(RUN, words)
+    assert done.returncode == 0, done.stderr
+    assert_same_files(tmp_path / "out", reference)

@@ -1,0 +1,184 @@
+"""Nothing learned on an outer training set may know the test patients; planted leaks are caught."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from times_stats.features.matrix import build_feature_table
+from times_stats.pipeline import nested
+from times_stats.pipeline.nested import NestedSettings, learn_fold
+from times_stats.simulate import simulate_study
+from times_stats.tables.study import build_study, outcome
+
+SETTINGS = NestedSettings(horizon=24.0, times=np.array([12.0, 24.0]), n_folds=3, n_repeats=2)
+
+
+@pytest.fixture(scope="module")
+def data():
+    simulated = simulate_study(n_patients=90, markers=2, regions=2, seed=3)
+    study = build_study(
+        {"study": {"name": "simulated", "endpoint": "event", "horizon": 24}},
+        simulated.patients,
+        simulated.measurements,
+    )
+    features = build_feature_table(study).values
+    y = outcome(study)
+    stages = pd.DataFrame(
+        {"tnm": pd.Categorical(np.tile(["I", "II", "III"], 30), ordered=True)}, index=y.index
+    )
+    order = np.random.default_rng(0).permutation(len(y))
+    return features, y, stages, np.sort(order[:70]), np.sort(order[70:])
+
+
+def altered(features, y, test):
+    """Change everything about the test patients but the features of the first of them."""
+    rng = np.random.default_rng(1)
+    features, y = features.copy(), y.copy()
+    others = test[1:]
+    features.iloc[others] = features.iloc[rng.permutation(others)].to_numpy() * 7 + 3
+    y.iloc[test, y.columns.get_loc("time")] = rng.uniform(1, 80, test.size)
+    y.iloc[test, y.columns.get_loc("event")] = 1 - y["event"].iloc[test].to_numpy()
+    return features, y
+
+
+def seen_by_first(piece):
+    """Everything the first test patient is told, and all that the training set learned."""
+    seen = {
+        "evidence": piece.evidence_test.iloc[0].to_numpy(),
+        "raw": piece.raw_test.iloc[0].to_numpy(),
+        "training evidence": piece.evidence_train.to_numpy(),
+        "training raw": piece.raw_train.to_numpy(),
+        "score": piece.score_test[:1],
+        "cut-off": np.array([piece.cut_off]),
+    }
+    for name in piece.linear_predictor:
+        seen[f"{name} linear predictor"] = piece.linear_predictor[name][:1]
+        seen[f"{name} survival"] = piece.survival[name][0]
+    return seen
+
+
+def moved(data):
+    """Name what moves for the first test patient when the test patients are altered."""
+    features, y, stages, train, test = data
+    before, after = (
+        seen_by_first(
+            learn_fold(x, out, stages, train=train, test=test, settings=SETTINGS, seed=5)
+        )
+        for x, out in ((features, y), altered(features, y, test))
+    )
+    return {name for name in before if not np.array_equal(before[name], after[name], equal_nan=True)}
+
+
+def test_sealed_when_nothing_leaks(data):
+    assert moved(data) == set()
+
+
+def leak_scaling(monkeypatch):
+    honest = nested._standardise
+
+    def leaky(train, test):
+        _, both = honest(pd.concat([train, test]), pd.concat([train, test]))
+        return both.iloc[: len(train)], both.iloc[len(train) :]
+
+    monkeypatch.setattr(nested, "_standardise", leaky)
+    return "raw"
+
+
+class Everybody:
+    """Wraps `learn_fold` so that a planted leak can reach the whole data."""
+
+    def __init__(self, monkeypatch):
+        self.features = self.y = None
+        honest = nested.learn_fold
+
+        def spy(features, y, stages, **kwargs):
+            self.features, self.y = features, y
+            return honest(features, y, stages, **kwargs)
+
+        monkeypatch.setitem(globals(), "learn_fold", spy)
+
+
+def leak_tuning(monkeypatch):
+    everybody = Everybody(monkeypatch)
+    honest = nested.MarkerModel
+
+    def tuned(**kwargs):
+        # The number of rounds looks at the outcomes of everybody.
+        return honest(n_rounds=20 + int(everybody.y["event"].sum()), **kwargs)
+
+    monkeypatch.setattr(nested, "MarkerModel", tuned)
+    return "score"
+
+
+def leak_calibration(monkeypatch):
+    everybody = Everybody(monkeypatch)
+    honest = nested._score_survival
+    monkeypatch.setattr(
+        nested,
+        "_score_survival",
+        lambda score, _y, settings: honest(score, everybody.y, settings),
+    )
+    return "times_score survival"
+
+
+def leak_weights(monkeypatch):
+    class Leaky(nested.TimesScore):
+        def predict_table(self, X):
+            # The weights are divided by what the other test patients' margins look like.
+            table = super().predict_table(X)
+            scale = 1 + table["linear_predictor"].std()
+            return table.assign(
+                linear_predictor=table["linear_predictor"] / scale, score=table["score"] / scale
+            )
+
+    monkeypatch.setattr(nested, "TimesScore", Leaky)
+    return "times_score linear predictor"
+
+
+def leak_cut_off(monkeypatch):
+    class Leaky(nested.TimesScore):
+        def predict_table(self, X):
+            table = super().predict_table(X)
+            both = pd.concat([self.out_of_fold_, table])
+            self.out_of_fold_ = both.iloc[: len(self.out_of_fold_)].assign(
+                score=both["score"].median()
+            )
+            return table
+
+    monkeypatch.setattr(nested, "TimesScore", Leaky)
+    return "cut-off"
+
+
+def leak_second_stage(monkeypatch):
+    everybody = Everybody(monkeypatch)
+
+    class SingleLevel(nested.TimesScore):
+        def fit(self, X, y, **kwargs):
+            # Evidence of the training patients from one cross-fit over everybody.
+            super().fit(everybody.features, everybody.y, **kwargs)
+            single = self.out_of_fold_evidence_.loc[X.index]
+            super().fit(X, y, **kwargs)
+            self.out_of_fold_evidence_ = single
+            return self
+
+    monkeypatch.setattr(nested, "TimesScore", SingleLevel)
+    return "training evidence"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        leak_scaling,
+        leak_tuning,
+        leak_calibration,
+        leak_weights,
+        leak_cut_off,
+        leak_second_stage,
+    ],
+    ids=lambda plant: plant.__name__,
+)
+def test_planted_leak_is_caught(plant, data, monkeypatch):
+    expected = plant(monkeypatch)
+    assert expected in moved(data)

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from times_stats.errors import InputError
+from times_stats.score import (
+    VariancePrior,
+    estimate_between_marker_variance,
+    fit_variance_prior,
+    pool_linear,
+    pool_published,
+    pool_random_effects,
+    pool_shrunken,
+)
+from times_stats.score.tiles import fit_tile_prior
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "score"
+MARKERS = ["SPON2", "ZFP36L2", "ZFP36", "VIM", "HLA_DRB1"]
+EXACT = 1e12  # degrees of freedom that stand for known variances
+
+
+@pytest.fixture(scope="module")
+def published():
+    return pd.read_csv(GOLDEN / "published_components.csv", index_col="slide_id")
+
+
+def tile_arrays(n=40, markers=4, seed=3):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0.1, 0.9, (n, markers)), rng.uniform(0.001, 0.03, (n, markers))
+
+
+def test_published_values_of_all_61_samples(published):
+    mean = published[[f"mean_{m}" for m in MARKERS]]
+    weight = published[[f"weight_{m}" for m in MARKERS]].to_numpy()
+    table = pool_published(mean.set_axis(MARKERS, axis=1), 1 / weight)
+    assert len(table) == 61
+    np.testing.assert_allclose(table["score"], published["TIMES"], atol=1e-7, rtol=0)
+    np.testing.assert_allclose(
+        table[[f"weight_{m}" for m in MARKERS]], weight / weight.sum(1, keepdims=True), rtol=1e-12
+    )
+    assert table[["se", "lower", "upper"]].isna().all(axis=None)
+    assert (table["se_naive"] > 0).all()
+
+
+def test_published_rule_refuses_a_zero_variance_by_row():
+    mean = pd.DataFrame([[0.5, 0.6], [0.4, 0.3]], index=["p1", "p2"])
+    with pytest.raises(ValueError, match="variance zero or missing in row p2: .*pool_shrunken"):
+        pool_published(mean, [[0.1, 0.1], [0.0, 0.1]])
+    with pytest.raises(InputError, match=r"mean outside \(0, 1\] in row p1"):
+        pool_published(mean - 0.5, [[0.1, 0.1], [0.1, 0.1]])
+
+
+def test_published_missing_marker_has_weight_zero():
+    table = pool_published([[0.5, np.nan], [np.nan, np.nan]], [[0.1, np.nan], [np.nan, np.nan]])
+    assert table["score"].iloc[0] == pytest.approx(0.5)
+    assert table[["weight_1", "weight_2"]].to_numpy().tolist() == [[1.0, 0.0], [0.0, 0.0]]
+    assert np.isnan(table["score"].iloc[1])
+
+
+@pytest.mark.parametrize("pool", [pool_shrunken, pool_random_effects])
+def test_finite_at_zero_variance_and_at_the_edges(pool):
+    mean, variance = tile_arrays()
+    variance[:5] = 0
+    mean[5], mean[6] = 0.0, 1.0
+    table = pool(mean, variance, n_tiles=4)
+    assert np.isfinite(table.to_numpy(dtype=float)).all()
+    weights = table[[f"weight_{k}" for k in range(1, 5)]]
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    assert ((table["lower"] < table["score"]) & (table["score"] < table["upper"])).all()
+    still = pool(mean, np.zeros_like(variance), n_tiles=4)
+    assert np.isfinite(still.to_numpy(dtype=float)).all()
+
+
+@pytest.mark.parametrize("pool", [pool_shrunken, pool_random_effects])
+def test_missing_markers(pool):
+    mean, variance = tile_arrays()
+    mean[0, 1] = np.nan
+    mean[1] = np.nan
+    table = pool(mean, variance, n_tiles=4)
+    assert table["weight_2"].iloc[0] == 0
+    assert table.filter(like="weight_").iloc[0, :4].sum() == pytest.approx(1)
+    assert table.loc[1, ["score", "se", "lower", "upper"]].isna().all()
+
+
+def test_one_tile_uses_the_prior_alone():
+    mean, variance = tile_arrays()
+    prior = fit_tile_prior(mean, variance, n_tiles=4)
+    table = pool_shrunken(mean, variance, n_tiles=1, prior=prior)
+    np.testing.assert_allclose(
+        table.filter(like="weight_"), np.tile(table.filter(like="weight_").iloc[0], (40, 1))
+    )
+    with pytest.raises(InputError, match="give a prior learned on patients with several tiles"):
+        pool_shrunken(mean, variance, n_tiles=1)
+
+
+def test_variance_of_a_mean_by_hand():
+    prior = VariancePrior(df=np.array([4.0]), scale=np.array([0.3]))
+    table = pool_shrunken([[0.6]], [[0.02]], n_tiles=5, prior=prior)
+    logit_variance = 0.02 * 5 / 4 / (0.6 * 0.4) ** 2
+    v = (4 * 0.3 + 4 * logit_variance) / 8 / 5
+    assert table["se"].iloc[0] == pytest.approx(np.sqrt(v) * 0.24)
+    assert table["upper"].iloc[0] == pytest.approx(
+        expit(np.log(0.6 / 0.4) + 2.306004135 * np.sqrt(v))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_tiles": 0}, "n_tiles must hold whole numbers"),
+        ({"n_tiles": [1, 2]}, "n_tiles must be one number"),
+        ({"mean": np.full((40, 4), 1.2)}, "mean outside"),
+        ({"variance": np.full((40, 4), -1.0)}, "negative or infinite variance"),
+        ({"variance": np.full((40, 4), np.nan)}, "variance missing"),
+        ({"variance": np.zeros((2, 2))}, "variance has shape"),
+        ({"mean": np.zeros(3)}, "no numeric table"),
+        ({"confidence_level": 1.5}, "confidence_level"),
+        ({"prior": VariancePrior(np.ones(2), np.ones(2))}, "the prior holds 2 markers"),
+        ({"tau_squared": -1.0}, "tau_squared"),
+        ({"error_correlation": np.ones((4, 4))}, "positive definite"),
+    ],
+)
+def test_faulty_input_is_named(change, message):
+    mean, variance = tile_arrays()
+    arguments = {"mean": mean, "variance": variance, "n_tiles": 4} | change
+    with pytest.raises(InputError, match=message):
+        pool_random_effects(arguments.pop("mean"), arguments.pop("variance"), **arguments)
+    with pytest.raises(InputError, match="unknown"):
+        pool_linear(mean, variance, df=np.ones_like(mean), rule="median")
+
+
+def test_random_effects_against_metafor():
+    golden = pd.read_csv(GOLDEN / "random_effects.csv")
+    y = golden.filter(regex="^y").to_numpy()
+    v = golden.filter(regex="^v").to_numpy()
+    df = np.full_like(y, EXACT)
+    tau = [
+        estimate_between_marker_variance(y[i : i + 1], v[i : i + 1], df=df[:1])
+        for i in range(len(y))
+    ]
+    np.testing.assert_allclose(tau, golden["tau2_pm"], atol=1e-8)
+    fixed = pool_linear(y, v, df=df, rule="random_effects", tau_squared=0.2)
+    np.testing.assert_allclose(fixed.value, golden["fixed_value"], rtol=1e-9)
+    np.testing.assert_allclose(fixed.se, golden["fixed_se"], rtol=1e-9)
+    np.testing.assert_allclose(fixed.weights, golden.filter(regex="^fixed_w"), rtol=1e-9)
+    correlation = 0.6 ** np.abs(np.subtract.outer(range(5), range(5)))
+    gls = pool_linear(
+        y, v, df=df, rule="random_effects", tau_squared=0.05, error_correlation=correlation
+    )
+    np.testing.assert_allclose(gls.value, golden["gls_value"], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(gls.se, golden["gls_se"], rtol=1e-8)
+    np.testing.assert_allclose(gls.weights, golden.filter(regex="^gls_w"), rtol=1e-7, atol=1e-10)
+
+
+def test_variance_prior_against_r():
+    golden = pd.read_csv(GOLDEN / "variance_prior.csv")
+    prior = fit_variance_prior(golden[["variance"]].to_numpy(), df=golden[["df"]].to_numpy())
+    assert prior.df[0] == pytest.approx(golden["prior_df"][0], rel=1e-7)
+    assert prior.scale[0] == pytest.approx(golden["prior_scale"][0], rel=1e-7)
+
+
+def test_negative_weights_are_kept_counted_or_truncated():
+    mean, variance = tile_arrays(markers=2)
+    variance[:, 0] *= 30
+    correlation = np.array([[1, 0.95], [0.95, 1]])
+    arguments = {"n_tiles": 4, "error_correlation": correlation, "tau_squared": 0.0}
+    allowed = pool_random_effects(mean, variance, **arguments)
+    assert (allowed["negative_weights"] > 0).any()
+    np.testing.assert_allclose(allowed.filter(like="weight_").sum(axis=1), 1)
+    cut = pool_random_effects(mean, variance, **arguments, negative_weights="truncate")
+    assert (cut["negative_weights"] == 0).all()
+    np.testing.assert_allclose(cut.filter(like="weight_").sum(axis=1), 1)
+    assert (cut["se"] >= allowed["se"] * (1 - 1e-9))[cut["weight_1"] == 0].all()
+
+
+def coverage(n, seed, *, d=3, n_tiles=4, tau=0.0, correlation=None, rule="shrunken"):
+    """theta known, variances from their prior, estimates normal given the true variances."""
+    rng = np.random.default_rng(seed)
+    markers = 5
+    truth = 0.4 * 6 / rng.chisquare(6, (n, markers))
+    corr = np.eye(markers) if correlation is None else correlation
+    errors = rng.multivariate_normal(np.zeros(markers), corr, n) * np.sqrt(truth / n_tiles)
+    theta = rng.normal(size=n)
+    estimate = theta[:, None] + tau * rng.normal(size=(n, markers)) + errors
+    sample = truth * rng.chisquare(d, (n, markers)) / d
+    prior = fit_variance_prior(sample, df=d)
+    shrunken, df = prior.shrink(sample, np.full_like(sample, d))
+    found = (
+        estimate_between_marker_variance(
+            estimate, shrunken / n_tiles, df=df, error_correlation=correlation
+        )
+        if rule == "random_effects"
+        else 0.0
+    )
+    pool = pool_linear(
+        estimate,
+        shrunken / n_tiles,
+        df=df,
+        rule=rule,
+        tau_squared=found,
+        error_correlation=correlation,
+    )
+    return float(((pool.lower <= theta) & (theta <= pool.upper)).mean())
+
+
+CASES = {
+    "shrunken": {},
+    "shrunken, 2 tiles": {"d": 1, "n_tiles": 2},
+    "random effects": {"tau": 0.5, "rule": "random_effects"},
+    "random effects, none there": {"tau": 0.0, "rule": "random_effects"},
+    "generalised least squares": {
+        "tau": 0.3,
+        "rule": "random_effects",
+        "correlation": 0.5 * np.eye(5) + 0.5,
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_coverage_small(case):
+    assert 0.93 <= coverage(2000, 11, **CASES[case]) <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_coverage(case):
+    assert 0.94 <= coverage(10_000, 12, **CASES[case]) <= 0.96

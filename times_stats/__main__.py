@@ -1,0 +1,182 @@
+"""The command line: ``times-stats demo``, ``run`` and ``score``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from times_stats import __version__
+from times_stats.errors import InputError, NotBuiltError, TimesStatsError, TimesStatsWarning
+
+PLANNED = {
+    "features": "the feature table alone",
+    "stage": "stages and scores from clinical columns",
+    "compare": "anybody's risk score against the staging systems",
+    "simulate": "a synthetic study with known truth",
+    "audit": "leakage and checklist report of a finished run",
+    "serve": "the calculator in a browser",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"times-stats: error: {message}; see {self.prog} --help\n")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return value
+
+
+def _non_negative(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--quiet", action="store_true", help="print errors only")
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    fitting = argparse.ArgumentParser(add_help=False)
+    fitting.add_argument("--seed", type=_non_negative, help="instead of the study's seed")
+    fitting.add_argument(
+        "--jobs",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        help="processes; the results do not depend on it (default: %(default)s)",
+    )
+    parser = _Parser(prog="times-stats", description="From cells in tissue regions to a prognosis.")
+    parser.add_argument("--version", action="version", version=f"times_stats {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    demo = commands.add_parser(
+        "demo", parents=[common, fitting], help="the whole analysis on the shipped HCC data"
+    )
+    demo.add_argument("--out", required=True, type=Path, help="folder to write to")
+    run = commands.add_parser("run", parents=[common, fitting], help="the same on your study")
+    run.add_argument("study", type=Path, help="study file (TOML)")
+    run.add_argument("--out", required=True, type=Path, help="folder to write to")
+    score = commands.add_parser("score", parents=[common], help="apply a fitted model")
+    score.add_argument("model", type=Path, help="the model/ folder of a run")
+    score.add_argument("--study", required=True, type=Path, help="study file of the new patients")
+    score.add_argument("--out", required=True, type=Path, help="CSV file to write")
+    for name, part in PLANNED.items():
+        commands.add_parser(name, help=f"not built yet: {part}", add_help=False)
+    return parser
+
+
+class _Display:
+    """Progress on a terminal (rich), one line a step elsewhere, nothing when quiet."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    @contextmanager
+    def step(self, title: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+        if self._quiet:
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            print(title, file=sys.stderr, flush=True)
+            yield lambda: None
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+        with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+            task = bar.add_task(title, total=total)
+            yield lambda: bar.advance(task)
+            bar.update(task, total=total or 1, completed=total or 1)
+
+
+def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> None:
+    print(f"times-stats: warning: {message}", file=sys.stderr, flush=True)
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from times_stats.pipeline.demonstration import run_demo
+
+    report = run_demo(
+        out=args.out, seed=args.seed, jobs=args.jobs, display=_Display(quiet=args.quiet)
+    )
+    print(f"report: {report}")
+
+
+def _run(args: argparse.Namespace) -> None:
+    from times_stats.pipeline.analysis import run
+    from times_stats.tables.study import read_study
+
+    study = read_study(args.study)
+    result = run(
+        study, out=args.out, seed=args.seed, jobs=args.jobs, display=_Display(quiet=args.quiet)
+    )
+    print(f"report: {result.out / 'report.html'}")
+
+
+def _score(args: argparse.Namespace) -> None:
+    from times_stats.pipeline.application import apply_saved_model
+
+    table = apply_saved_model(args.model, args.study, out=args.out)
+    if not args.quiet:
+        print(f"{len(table)} patients scored: {args.out}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0; 2 for bad input; 130 when interrupted.
+
+    Examples
+    --------
+    >>> main(["simulate"])
+    2
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words and words[0] in PLANNED:
+            raise NotBuiltError(f"times-stats {words[0]}", PLANNED[words[0]])
+        args = _parser().parse_args(words)
+    except NotBuiltError as error:
+        print(f"times-stats: error: {error}", file=sys.stderr)
+        return 2
+    work = {"demo": _demo, "run": _run, "score": _score}[args.command]
+    with warnings.catch_warnings():
+        if not args.debug:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore" if args.quiet else "always", TimesStatsWarning)
+        warnings.showwarning = _show_warning
+        try:
+            work(args)
+        except KeyboardInterrupt:
+            print("times-stats: stopped; the same command resumes", file=sys.stderr)
+            return 130
+        except (TimesStatsError, OSError) as error:
+            if args.debug:
+                raise
+            text = " ".join(str(error).split())
+            print(f"times-stats: error: {text}", file=sys.stderr)
+            return 2 if isinstance(error, InputError | NotBuiltError | OSError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

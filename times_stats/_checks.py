@@ -1,0 +1,236 @@
+"""Checks shared by every layer: collected faults, named rows, survival outcomes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from times_stats._typing import FloatArray, IntArray
+from times_stats.errors import InputError
+
+_MAX_NAMED = 5
+
+
+class Faults:
+    """Faults of one input, collected so that they are reported together.
+
+    Examples
+    --------
+    >>> faults = Faults()
+    >>> faults.add("column 'time' is missing: add it")
+    >>> bool(faults)
+    True
+    >>> faults.raise_if_any("patients.csv")
+    Traceback (most recent call last):
+    ...
+    times_stats.errors.InputError: patients.csv: column 'time' is missing: add it
+    """
+
+    __slots__ = ("messages",)
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def add(self, message: str) -> None:
+        """Record one fault, on one line, once.
+
+        Parameters
+        ----------
+        message : str
+            What is wrong, where, and the remedy.
+        """
+        line = " ".join(message.split())
+        if line not in self.messages:
+            self.messages.append(line)
+
+    def extend(self, messages: Iterable[str]) -> None:
+        """Record several faults.
+
+        Parameters
+        ----------
+        messages : iterable of str
+            One sentence per fault.
+        """
+        for message in messages:
+            self.add(message)
+
+    def __bool__(self) -> bool:
+        return bool(self.messages)
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def raise_if_any(self, source: str | None = None) -> None:
+        """Raise one error that lists every fault, if there is one.
+
+        Parameters
+        ----------
+        source : str, optional
+            File or table the faults were found in.
+
+        Raises
+        ------
+        InputError
+            If a fault was recorded.
+        """
+        if self.messages:
+            raise InputError(self.messages, source=source)
+
+
+def name_rows(ids: Iterable[object]) -> str:
+    """Name at most five rows, and count the others.
+
+    Parameters
+    ----------
+    ids : iterable of object
+        Patient identifiers or row numbers.
+
+    Returns
+    -------
+    str
+        The names, separated by commas.
+
+    Examples
+    --------
+    >>> name_rows([1, 7, 12])
+    '1, 7, 12'
+    >>> name_rows(range(9))
+    '0, 1, 2, 3, 4 (and 4 more)'
+    """
+    names = list(dict.fromkeys(str(value) for value in ids))
+    shown = ", ".join(names[:_MAX_NAMED])
+    more = len(names) - _MAX_NAMED
+    return f"{shown} (and {more} more)" if more > 0 else shown
+
+
+def nearest_key(key: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like the one given, if any is close.
+
+    Parameters
+    ----------
+    key : str
+        Name that is not known.
+    known : iterable of str
+        Names that are.
+
+    Returns
+    -------
+    str or None
+        Nearest name, or None where none resembles it.
+
+    Examples
+    --------
+    >>> nearest_key("horizn", ["horizon", "seed"])
+    'horizon'
+    >>> nearest_key("zzz", ["horizon", "seed"]) is None
+    True
+    """
+    by_lower = {str(name).lower(): str(name) for name in known}
+    close = difflib.get_close_matches(str(key).lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def check_survival_arrays(time: object, event: object) -> tuple[FloatArray, IntArray]:
+    """Return follow-up times and event indicators as clean arrays.
+
+    Parameters
+    ----------
+    time : array-like, shape (n,)
+        Follow-up, finite and not negative.
+    event : array-like, shape (n,)
+        1 where the event happened, 0 where follow-up was censored.
+
+    Returns
+    -------
+    time : ndarray of float64, shape (n,)
+    event : ndarray of int64, shape (n,)
+
+    Raises
+    ------
+    InputError
+        If the arrays are empty, not one-dimensional, of unequal length, not numeric, or hold a
+        value that is not allowed. Rows are named by position; values never are.
+
+    Examples
+    --------
+    >>> check_survival_arrays([1, 2.5], [True, False])
+    (array([1. , 2.5]), array([1, 0]))
+    """
+    faults = Faults()
+    arrays: dict[str, FloatArray] = {}
+    for name, values in (("time", time), ("event", event)):
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError):
+            faults.add(f"{name} is not numeric: give an array of numbers")
+            continue
+        if array.ndim != 1:
+            faults.add(f"{name} has {array.ndim} dimensions: give one value per patient")
+            continue
+        arrays[name] = array
+    if len(arrays) == 2 and arrays["time"].shape != arrays["event"].shape:
+        faults.add(
+            f"time has {arrays['time'].size} values and event {arrays['event'].size}: "
+            "give one of each per patient"
+        )
+    if "time" in arrays:
+        times = arrays["time"]
+        if times.size == 0:
+            faults.add("time is empty: give at least one patient")
+        _add_rows(faults, ~np.isfinite(times), "time is missing or infinite", "give finite times")
+        _add_rows(faults, times < 0, "time is negative", "give times from time zero on")
+    if "event" in arrays:
+        events = arrays["event"]
+        _add_rows(faults, (events != 0) & (events != 1), "event is not 0 or 1", "code it 0 or 1")
+    faults.raise_if_any()
+    return arrays["time"], arrays["event"].astype(np.int64)
+
+
+def _add_rows(faults: Faults, wrong: np.ndarray, what: str, remedy: str) -> None:
+    if wrong.any():
+        faults.add(f"{what} in row {name_rows(np.flatnonzero(wrong))}: {remedy}")
+
+
+def as_survival_table(y: object) -> pd.DataFrame:
+    """Return an outcome table with float ``time`` and integer ``event``.
+
+    Parameters
+    ----------
+    y : DataFrame
+        Outcome with the named columns ``time`` (months) and ``event`` (0 or 1), one row per
+        patient; other columns are kept.
+
+    Returns
+    -------
+    DataFrame
+        Copy of `y` with the same index, ``time`` as float64 and ``event`` as int64.
+
+    Raises
+    ------
+    InputError
+        If `y` is no table, a column is missing, or a value is not allowed.
+
+    Examples
+    --------
+    >>> as_survival_table(pd.DataFrame({"time": [3, 5], "event": [1, 0]})).dtypes["time"]
+    dtype('float64')
+    """
+    if not isinstance(y, pd.DataFrame):
+        raise InputError(
+            f"the outcome is a {type(y).__name__}: give a DataFrame with the columns time and event"
+        )
+    faults = Faults()
+    for name in ("time", "event"):
+        if name not in y.columns:
+            near = nearest_key(name, map(str, y.columns))
+            hint = f" (nearest: '{near}')" if near else ""
+            faults.add(f"the outcome has no column '{name}'{hint}: name it so")
+    faults.raise_if_any()
+    time, event = check_survival_arrays(y["time"].to_numpy(), y["event"].to_numpy())
+    table = y.copy()
+    table["time"] = time
+    table["event"] = event
+    return table

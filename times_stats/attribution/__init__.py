@@ -1,0 +1,24 @@
+"""Who carries the prognostic power: which marker, which region, level or location."""
+
+from __future__ import annotations
+
+from times_stats._lazy import attach
+
+_EXPORTS = {
+    "marker_region_shapley": "times_stats.attribution.shapley",
+    "summarise_attribution": "times_stats.attribution.shapley",
+    "IntegrationResult": "times_stats.attribution.integration",
+    "integration_test": "times_stats.attribution.integration",
+}
+__all__ = [*_EXPORTS]
+
+__getattr__, __dir__ = attach(
+    __name__,
+    _EXPORTS,
+    {
+        "label_exchangeability_test": "nulls of level and location",
+        "conditional_location_test": "nulls of level and location",
+        "random_labelling_test": "cells and spatial statistics",
+        "performance_game": "Shapley games",
+    },
+)

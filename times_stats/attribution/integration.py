@@ -1,0 +1,435 @@
+"""Level or location: does it matter where the markers sit, given how much of them there is?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from times_stats._checks import as_survival_table, name_rows
+from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.attribution.rungs import (
+    ALL_REGIONS,
+    LEVELS,
+    TUMOUR,
+    LadderData,
+    RungDesign,
+    collect_ladder,
+)
+from times_stats.boosting.marker_model import MarkerModel
+from times_stats.errors import InputError
+from times_stats.evaluation.comparison import Prediction, compare
+from times_stats.features.matrix import complete_markers, marker_levels, scaled_by_region
+from times_stats.resampling import check_folds, spawn_rng
+from times_stats.rivals.cox import RidgeCox
+from times_stats.rivals.marginal import NullModel
+
+RIDGE, BOOSTED = "ridge_cox", "boosted_cox"
+METRIC = "concordance_uno"
+_N_TIMES = 8
+_DETECTABLE = 2.8
+
+type Verdict = Literal["location adds", "levels suffice", "cannot tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationResult:
+    """Answer of the nested models.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Columns learner, model (rung), metric, estimate, lower, upper, se, n, events.
+    differences : DataFrame
+        Columns learner, model, reference, metric, estimate, lower, upper, se, n, events,
+        minimal_detectable_difference (2.8 standard errors: 80 % power at 5 %, two-sided).
+    verdict : {"location adds", "levels suffice", "cannot tell"}
+        Reading of the headline contrast.
+    statement : str
+        The answer in plain words, with its figures.
+    notes : tuple of str
+        What was left out, filled or assumed.
+    """
+
+    table: pd.DataFrame
+    differences: pd.DataFrame
+    verdict: Verdict
+    statement: str
+    notes: tuple[str, ...]
+
+
+def integration_test(
+    features: pd.DataFrame,
+    outcome: pd.DataFrame,
+    *,
+    stages: pd.DataFrame | None,
+    folds: IntArray,
+    horizon: float,
+    strata: np.ndarray | None = None,
+    n_resamples: int = 1000,
+    margin: float = 0.03,
+    tumour_region: str | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+) -> IntegrationResult:
+    """Climb the ladder of nested models on common folds and compare the rungs, paired.
+
+    Rungs: stage; + levels; + tumour region alone (what a biopsy gives); + all regions (levels and
+    location contrasts); and the last three without stage. The level of a marker is the plain mean
+    of its raw values over the regions, then transformed; a contrast is a region's transformed value
+    minus the marker's transformed level, one region a marker left out. Transforms, penalties and
+    baselines are learned in the training folds; every prediction compared is out of fold. Ridge Cox
+    is the headline, one boosted Cox on the same columns the sensitivity analysis. With several cohorts, cohort indicators stand in every rung.
+
+    Headline: all regions minus levels (with stage, where recorded) in Uno's C at the horizon.
+    "location adds" if the 95 % interval lies above 0, "levels suffice" if it lies below `margin`,
+    else "cannot tell".
+
+    Levels and contrasts share one learned penalty. With a penalty of its own the contrast block is
+    often shrunk away, and not because it is empty: in simulations of 163 patients (5 markers, 2
+    regions, a location hazard ratio of 1.4 per SD, worth .038 of C) that happened in 24 % of the
+    fits: the two rungs then coincide, their paired standard error collapses, and "levels suffice"
+    came out, wrongly, in 20 of 40 studies, against 8 of 40 with a common penalty.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n, n_markers * n_regions)
+        Raw values, indexed by patient_id, columns (marker, region), NaN = missing.
+    outcome : DataFrame
+        Indexed by patient_id, columns `time` (months), `event`, optional `cohort`.
+    stages : DataFrame of ordered categoricals or None
+        One column a staging system; patients with a missing stage are left out and counted.
+    folds : int array, shape (n_repeats, n)
+        Fold of each patient in each repeat.
+    horizon : float
+        Months.
+    strata : array, shape (n,), optional
+        Strata of the censoring distribution.
+    n_resamples : int, default 1000
+        Bootstrap resamples of the out-of-fold predictions, shared by all models.
+    margin : float, default 0.03
+        Gain in C below which location is taken as unimportant.
+    tumour_region : str, optional
+        Region a biopsy would give; without it that rung is skipped.
+    seed : int, default 0
+        Seed of the bootstrap and the boosted learner.
+    jobs : int, default 1
+        Processes; the result does not depend on it.
+
+    Returns
+    -------
+    IntegrationResult
+        Table, paired differences, verdict and statement. Intervals are conditional on the fitted
+        models.
+
+    Raises
+    ------
+    InputError
+        Tables of different patients, no marker in two regions, no patient left.
+
+    References
+    ----------
+    Uno H. et al. (2011). On the C-statistics for evaluating overall adequacy of risk prediction
+    procedures with censored survival data. *Stat Med* 30, 1105-1117. doi:10.1002/sim.4154
+    """
+    table = as_survival_table(outcome)
+    _check_same_patients(features, table, stages)
+    folds = check_folds(folds, features.index.to_numpy())
+    keep, notes = _choose_patients(features, stages)
+    features, table = features[keep], table[keep]
+    stages = None if stages is None else stages[keep]
+    data = collect_ladder(
+        features,
+        levels=marker_levels(features),
+        complete=complete_markers(features),
+        stages=stages,
+        cohort=table.get("cohort"),
+        tumour_region=tumour_region,
+    )
+    notes += _describe_data(data, tumour_region)
+    kept_strata = None if strata is None else np.asarray(strata)[keep]
+    times = np.linspace(0.0, horizon, _N_TIMES + 1)[1:]
+    predictions = predict_ladder(data, table, folds=folds[:, keep], times=times, seed=seed, jobs=jobs)
+    pairs = _pairs(data.rungs())
+    tables, differences = [], []
+    for learner in (RIDGE, BOOSTED):
+        compared = compare(
+            table,
+            [predictions["null"], *(predictions[f"{learner}/{rung}"] for rung in data.rungs())],
+            times=times,
+            horizon=horizon,
+            references=list(dict.fromkeys(reference for _, reference in pairs)),
+            null="null",
+            strata=kept_strata,
+            n_resamples=n_resamples,
+            rng=spawn_rng(seed, "integration"),
+        )
+        compared.insert(0, "learner", learner)
+        tables.append(compared[compared["reference"] == ""].drop(columns="reference").dropna(subset="estimate"))
+        for model, reference in pairs:
+            chosen = (compared["model"] == model) & (compared["reference"] == reference)
+            differences.append(compared[chosen])
+    paired = pd.concat(differences).dropna(subset="estimate").reset_index(drop=True)
+    paired["minimal_detectable_difference"] = _DETECTABLE * paired["se"]
+    unidentified = scaled_by_region(features)
+    headline = _headline(paired, RIDGE, *pairs[0])
+    verdict = decide(headline["lower"], headline["upper"], margin=margin)
+    return IntegrationResult(
+        table=pd.concat(tables, ignore_index=True),
+        differences=paired,
+        verdict=verdict,
+        statement=_state(verdict, paired, pairs, horizon, margin, unidentified),
+        notes=tuple(notes),
+    )
+
+
+def decide(lower: float, upper: float, *, margin: float) -> Verdict:
+    """Read an interval of the gain from location.
+
+    Parameters
+    ----------
+    lower, upper : float
+        Limits of the interval of the difference in concordance.
+    margin : float
+        Gain taken as unimportant.
+
+    Returns
+    -------
+    str
+        "location adds" (lower > 0), "levels suffice" (upper < margin), else "cannot tell".
+
+    Examples
+    --------
+    >>> decide(0.01, 0.05, margin=0.03), decide(-0.02, 0.02, margin=0.03)
+    ('location adds', 'levels suffice')
+    >>> decide(-0.02, 0.04, margin=0.03)
+    'cannot tell'
+    """
+    if lower > 0.0:
+        return "location adds"
+    if upper < margin:
+        return "levels suffice"
+    return "cannot tell"
+
+
+def predict_ladder(
+    data: LadderData,
+    outcome: pd.DataFrame,
+    *,
+    folds: IntArray,
+    times: FloatArray,
+    seed: int,
+    jobs: int = 1,
+) -> dict[str, Prediction]:
+    """Predict every patient out of fold with every rung and learner.
+
+    Parameters
+    ----------
+    data : LadderData
+        Columns before anything is learned.
+    outcome : DataFrame, shape (n, ...)
+        Columns `time`, `event`, optional `cohort`.
+    folds : int array, shape (n_repeats, n)
+        Fold of each patient.
+    times : float array, shape (n_times,)
+        Months at which survival is predicted.
+    seed : int
+        Seed of the boosted learner.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    dict
+        "null" and "<learner>/<rung>" to its prediction, named after the rung.
+    """
+    n_repeats, n = folds.shape
+    tasks = [(repeat, fold) for repeat in range(n_repeats) for fold in np.unique(folds[repeat])]
+    parts = Parallel(n_jobs=jobs)(
+        delayed(_predict_fold)(data, outcome, folds[repeat] == fold, times, seed)
+        for repeat, fold in tasks
+    )
+    survival_free = [f"{BOOSTED}/{rung}" for rung in data.rungs()]
+    keys = ["null", *(f"{RIDGE}/{rung}" for rung in data.rungs())]
+    risk = {key: np.full((n_repeats, n), np.nan) for key in [*keys, *survival_free]}
+    survival = {key: np.full((n_repeats, n, times.size), np.nan) for key in keys}
+    for (repeat, fold), part in zip(tasks, parts, strict=True):
+        test = folds[repeat] == fold
+        for key, (predictor, curve) in part.items():
+            risk[key][repeat, test] = predictor
+            if curve is not None:
+                survival[key][repeat, test] = curve
+    return {
+        key: Prediction(
+            name=key.rpartition("/")[2],
+            risk=values,
+            survival=survival.get(key),
+            linear_predictor=None if key == "null" else values,
+        )
+        for key, values in risk.items()
+    }
+
+
+def _predict_fold(
+    data: LadderData, outcome: pd.DataFrame, test: BoolArray, times: FloatArray, seed: int
+) -> dict[str, tuple[FloatArray, FloatArray | None]]:
+    train, held_out = np.flatnonzero(~test), np.flatnonzero(test)
+    y = outcome.iloc[train]
+    null = NullModel().fit(y, y)
+    new = outcome.iloc[held_out]
+    part: dict[str, tuple[FloatArray, FloatArray | None]] = {
+        "null": (null.predict(new), null.predict_survival(new, times=times))
+    }
+    for rung, design in data.build_designs(train).items():
+        ridge = RidgeCox(weak=design.weak, transform="standardise").fit(design.X.iloc[train], y)
+        X = design.X.iloc[held_out]
+        part[f"{RIDGE}/{rung}"] = (ridge.predict(X), ridge.predict_survival(X, times=times))
+        part[f"{BOOSTED}/{rung}"] = (_boost(design, train, held_out, y, seed), None)
+    return part
+
+
+def _boost(
+    design: RungDesign, train: IntArray, held_out: IntArray, y: pd.DataFrame, seed: int
+) -> FloatArray:
+    """Fit one boosted Cox on all columns; NaN is the training mean, 0, as for the ridge."""
+    filled = design.X.fillna(0.0)
+    varied = filled.columns[filled.iloc[train].nunique() > 1]
+    if varied.empty:
+        return np.zeros(held_out.size)
+    model = MarkerModel(seed=seed).fit(filled.iloc[train][varied], y)
+    return model.predict(filled.iloc[held_out][varied])
+
+
+def _check_same_patients(
+    features: pd.DataFrame, outcome: pd.DataFrame, stages: pd.DataFrame | None
+) -> None:
+    faults = [
+        f"{name} and features are not of the same patients in the same order"
+        for name, frame in (("outcome", outcome), ("stages", stages))
+        if frame is not None and not frame.index.equals(features.index)
+    ]
+    if faults:
+        raise InputError(faults)
+
+
+def _choose_patients(
+    features: pd.DataFrame, stages: pd.DataFrame | None
+) -> tuple[BoolArray, list[str]]:
+    notes = []
+    measured = complete_markers(features).any(axis=1).to_numpy(dtype=np.bool_)
+    if not measured.all():
+        notes.append(f"{(~measured).sum()} patients without any complete marker were left out.")
+    staged = np.ones(len(features), dtype=np.bool_)
+    if stages is not None:
+        staged = stages.notna().all(axis=1).to_numpy(dtype=np.bool_)
+        if (measured & ~staged).any():
+            absent = features.index[measured & ~staged]
+            notes.append(
+                f"{absent.size} patients without a recorded stage were left out"
+                f" ({name_rows(absent)})."
+            )
+    keep = measured & staged
+    if not keep.any():
+        raise InputError("no patient has a complete marker and a recorded stage: nothing to compare")
+    return keep, notes
+
+
+def _describe_data(data: LadderData, tumour_region: str | None) -> list[str]:
+    notes = [
+        "The level of a marker is the plain mean over its regions: the data hold no areas, so"
+        " regions weigh alike.",
+        "Intervals of the ladder are conditional on the fitted models.",
+    ]
+    incomplete = data.levels.isna().sum()
+    for marker, count in incomplete[incomplete > 0].items():
+        notes.append(
+            f"{marker} was incomplete in {count} of {len(data.levels)} patients, who got the"
+            " training mean for it in the ladder."
+        )
+    if tumour_region is None:
+        notes.append("No tumour region was named, so the ladder has no biopsy rung.")
+    if data.cohort_steps.shape[1]:
+        notes.append("Cohort indicators stand in every rung of the ladder.")
+    return notes
+
+
+def _pairs(rungs: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return (model, reference) of the differences, the headline first."""
+    pairs = []
+    for prefix in ("stage_", ""):
+        pairs += [
+            (prefix + ALL_REGIONS, prefix + LEVELS),
+            (prefix + TUMOUR, prefix + LEVELS),
+            (prefix + ALL_REGIONS, prefix + TUMOUR),
+        ]
+    pairs += [(f"stage_{LEVELS}", "stage"), (f"stage_{ALL_REGIONS}", "stage")]
+    return [pair for pair in pairs if pair[0] in rungs and pair[1] in rungs]
+
+
+def _headline(paired: pd.DataFrame, learner: str, model: str, reference: str) -> Mapping[str, Any]:
+    chosen = (
+        (paired["learner"] == learner)
+        & (paired["model"] == model)
+        & (paired["reference"] == reference)
+        & (paired["metric"] == METRIC)
+    )
+    record: Mapping[str, Any] = paired[chosen].iloc[0].to_dict()
+    return record
+
+
+def _figures(row: Mapping[str, Any]) -> str:
+    return f"{row['estimate']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})"
+
+
+def _state(
+    verdict: Verdict,
+    paired: pd.DataFrame,
+    pairs: list[tuple[str, str]],
+    horizon: float,
+    margin: float,
+    unidentified: list[str],
+) -> str:
+    row = _headline(paired, RIDGE, *pairs[0])
+    staged = pairs[0][0].startswith("stage_")
+    given = "their levels and the stage" if staged else "their levels"
+    opening = {
+        "location adds": f"Location adds: where the markers sit improves prediction beyond {given}.",
+        "levels suffice": f"Levels suffice: where the markers sit adds less than {margin:.2f} of"
+        f" concordance beyond {given}.",
+        "cannot tell": f"Cannot tell: these data neither show that where the markers sit adds to"
+        f" {given}, nor exclude a gain of {margin:.2f} of concordance.",
+    }[verdict]
+    parts = [
+        opening,
+        f"The paired difference in Uno's C at {horizon:g} months is {_figures(row)}, 95 % interval,"
+        f" in {row['n']:.0f} patients with {row['events']:.0f} events; the smallest difference this"
+        f" study could detect with 80 % power is {row['minimal_detectable_difference']:.3f}.",
+    ]
+    others = []
+    if staged:
+        bare = _headline(paired, RIDGE, ALL_REGIONS, LEVELS)
+        parts.append(f"Without the stage the difference is {_figures(bare)}.")
+        others.append(bare)
+    boosted = _headline(paired, BOOSTED, *pairs[0])
+    others.append(boosted)
+    parts.append(f"With one boosted Cox model in place of the ridge it is {_figures(boosted)}.")
+    answers = [decide(other["lower"], other["upper"], margin=margin) for other in others]
+    if any(answer != verdict for answer in answers):
+        parts.append(
+            "The analyses do not agree on the answer, so it should not be relied on without other"
+            " patients."
+            if {"location adds", "levels suffice"} <= {verdict, *answers}
+            else "Not every analysis settles the question."
+        )
+    if unidentified:
+        names = ", ".join(unidentified)
+        parts.append(
+            f"A region-free level is not identified for {names}: every region was scaled on its own"
+            " to the same mean, so 'level' there is the mean of separately scaled regions, not an"
+            " amount."
+        )
+    return " ".join(parts)

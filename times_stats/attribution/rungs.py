@@ -1,0 +1,183 @@
+"""Rungs of the level-or-location ladder: which columns each nested model sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from times_stats._typing import FloatArray, IntArray
+from times_stats.errors import InputError
+from times_stats.rivals.transforms import learn_transform
+
+LEVELS, TUMOUR, ALL_REGIONS = "levels", "tumour_region", "all_regions"
+
+
+@dataclass(frozen=True, slots=True)
+class RungDesign:
+    """Columns of one rung, built from the training patients of one fold.
+
+    Attributes
+    ----------
+    X : DataFrame, shape (n, p)
+        All patients, training and test; NaN where a marker is incomplete.
+    weak : tuple of str
+        Columns with a fixed weak prior: cohorts and steps of the stage.
+    """
+
+    X: pd.DataFrame
+    weak: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LadderData:
+    """What the ladder is built from, before anything is learned.
+
+    Attributes
+    ----------
+    values : DataFrame, shape (n, n_markers * n_regions)
+        Raw values of complete markers, NaN elsewhere; columns (marker, region).
+    levels : DataFrame, shape (n, n_markers)
+        Plain mean of the raw values over the regions of a marker (no areas: equal weights).
+    stage_steps : DataFrame, shape (n, n_steps)
+        One column per step of the ordered stage: 1 from that stage on.
+    cohort_steps : DataFrame, shape (n, n_cohorts - 1)
+        Indicator of each cohort but the first.
+    contrast_columns : tuple of (marker, region)
+        Regions whose contrast with the level enters: all but one a marker.
+    tumour_columns : tuple of (marker, region)
+        Columns of the tumour region; empty if there is none.
+    """
+
+    values: pd.DataFrame
+    levels: pd.DataFrame
+    stage_steps: pd.DataFrame
+    cohort_steps: pd.DataFrame
+    contrast_columns: tuple[tuple[str, str], ...]
+    tumour_columns: tuple[tuple[str, str], ...]
+
+    def rungs(self) -> tuple[str, ...]:
+        """Return the names of the rungs, from the bottom up, those without stage last."""
+        markers = [LEVELS, *([TUMOUR] if self.tumour_columns else []), ALL_REGIONS]
+        staged = ["stage", *(f"stage_{rung}" for rung in markers)]
+        return (*(staged if self.stage_steps.shape[1] else []), *markers)
+
+    def build_designs(self, train: IntArray) -> dict[str, RungDesign]:
+        """Build the columns of every rung with transforms learned on training patients.
+
+        Parameters
+        ----------
+        train : int array
+            Positions of the training patients.
+
+        Returns
+        -------
+        dict
+            Rung to its design.
+        """
+        regions = _standardise(self.values, train)
+        levels = _standardise(self.levels, train)
+        markers = [marker for marker, _ in self.contrast_columns]
+        contrasts = pd.DataFrame(
+            regions[[*self.contrast_columns]].to_numpy() - levels[markers].to_numpy(),
+            index=self.values.index,
+            columns=[f"contrast:{marker}:{region}" for marker, region in self.contrast_columns],
+        )
+        tumour = regions[[*self.tumour_columns]]
+        tumour.columns = pd.Index([f"tumour:{marker}" for marker, _ in self.tumour_columns])
+        levels.columns = pd.Index([f"level:{marker}" for marker in levels.columns])
+        blocks: dict[str, list[pd.DataFrame]] = {
+            "stage": [],
+            LEVELS: [levels],
+            TUMOUR: [tumour],
+            ALL_REGIONS: [levels, contrasts],
+        }
+        designs = {}
+        for rung in self.rungs():
+            base, staged = rung.removeprefix("stage_"), rung.startswith("stage")
+            weak = [self.cohort_steps, *([self.stage_steps] if staged else [])]
+            designs[rung] = RungDesign(
+                X=pd.concat([*weak, *blocks[base]], axis=1),
+                weak=tuple(column for block in weak for column in block.columns),
+            )
+        return designs
+
+
+def collect_ladder(
+    features: pd.DataFrame,
+    *,
+    levels: pd.DataFrame,
+    complete: pd.DataFrame,
+    stages: pd.DataFrame | None,
+    cohort: pd.Series | None,
+    tumour_region: str | None,
+) -> LadderData:
+    """Arrange features, stages and cohorts for the ladder.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n, n_markers * n_regions)
+        Raw values, columns (marker, region).
+    levels, complete : DataFrame, shape (n, n_markers)
+        Marker levels and whether the marker is complete (`features.matrix`).
+    stages : DataFrame of ordered categoricals or None
+        Recorded stages, none missing.
+    cohort : Series or None
+        Cohort of each patient.
+    tumour_region : str or None
+        Region a biopsy would give.
+
+    Returns
+    -------
+    LadderData
+
+    Raises
+    ------
+    InputError
+        If no marker was measured in two regions, or the tumour region is not among the regions.
+    """
+    columns = [(str(marker), str(region)) for marker, region in features.columns]
+    known = sorted({region for _, region in columns})
+    if tumour_region is not None and tumour_region not in known:
+        raise InputError(f"tumour_region {tumour_region!r} is not among the regions {known}")
+    contrasts: list[tuple[str, str]] = []
+    for marker in dict.fromkeys(marker for marker, _ in columns):
+        own = [column for column in columns if column[0] == marker]
+        dropped = [column for column in own if column[1] != tumour_region] or own
+        contrasts.extend(column for column in own if column != dropped[-1])
+    if not contrasts:
+        raise InputError(
+            "level and location cannot be told apart: no marker was measured in two regions"
+        )
+    is_complete = complete[[marker for marker, _ in columns]].to_numpy(dtype=np.bool_)
+    values = features.where(is_complete)
+    values.columns = pd.MultiIndex.from_tuples(columns, names=["marker", "region"])
+    index = features.index
+    steps = {}
+    for system in [] if stages is None else stages.columns:
+        assert stages is not None
+        codes = stages[system].cat.codes.to_numpy()
+        names = stages[system].cat.categories
+        for code in range(1, len(names)):
+            if 0 < (codes >= code).sum() < codes.size:
+                steps[f"stage:{system}>={names[code]}"] = (codes >= code).astype(np.float64)
+    cohorts = {}
+    if cohort is not None:
+        for name in sorted(cohort.astype(str).unique())[1:]:
+            cohorts[f"cohort:{name}"] = (cohort.astype(str) == name).to_numpy(dtype=np.float64)
+    return LadderData(
+        values=values,
+        levels=levels,
+        stage_steps=pd.DataFrame(steps, index=index),
+        cohort_steps=pd.DataFrame(cohorts, index=index),
+        contrast_columns=tuple(contrasts),
+        tumour_columns=tuple(column for column in columns if column[1] == tumour_region),
+    )
+
+
+def _standardise(frame: pd.DataFrame, train: IntArray) -> pd.DataFrame:
+    values: FloatArray = frame.to_numpy(dtype=np.float64)
+    every = np.ones(values.shape[1], dtype=np.bool_)
+    state = learn_transform(values[train], gaussianise=every, rescale=every)
+    return pd.DataFrame(state.apply(values), index=frame.index, columns=frame.columns)

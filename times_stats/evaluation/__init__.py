@@ -1,0 +1,24 @@
+"""Discrimination, calibration, error and utility of predictions: arrays in, numbers out."""
+
+from __future__ import annotations
+
+from times_stats._lazy import attach
+
+_EXPORTS = {
+    "concordance_harrell": "times_stats.evaluation.discrimination",
+    "concordance_uno": "times_stats.evaluation.discrimination",
+    "time_dependent_auc": "times_stats.evaluation.discrimination",
+    "brier_score": "times_stats.evaluation.brier",
+    "integrated_brier": "times_stats.evaluation.brier",
+    "index_of_prediction_accuracy": "times_stats.evaluation.brier",
+    "calibration_slope": "times_stats.evaluation.calibration",
+    "calibration_in_the_large": "times_stats.evaluation.calibration",
+    "calibration_groups": "times_stats.evaluation.calibration",
+    "ici": "times_stats.evaluation.calibration",
+    "net_benefit": "times_stats.evaluation.decision",
+    "Prediction": "times_stats.evaluation.comparison",
+    "compare": "times_stats.evaluation.comparison",
+}
+__all__ = [*_EXPORTS]
+
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

@@ -1,0 +1,344 @@
+"""A fitted `TimesScore` on disk: boosters as XGBoost JSON, the rest as JSON, with a manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import xgboost as xgb
+
+from times_stats import __version__
+from times_stats._typing import FloatArray
+from times_stats.boosting.calibration import BreslowBaseline
+from times_stats.boosting.crossfitting import CrossFit
+from times_stats.boosting.marker_model import OBJECTIVES, MarkerModel
+from times_stats.errors import InputError, ModelFileError
+from times_stats.model_files.booster_structure import MOST_BYTES, check_booster
+from times_stats.model_files.manifest import check_manifest, read_listed, write_manifest
+from times_stats.model_files.plain_json import as_numbers, as_object, as_whole, parse_json
+from times_stats.score.pooling import RULES
+from times_stats.score.shrinkage import VariancePrior
+from times_stats.score.times_score import TimesScore
+
+SCORE_FILE = "score.json"
+FORMAT = "times_stats score"
+FORMAT_VERSION = 1
+_SCORE_PARAMETERS = ("pooling", "horizon", "n_folds", "n_repeats", "seed")
+_MODEL_PARAMETERS = (
+    "objective",
+    "horizon",
+    "n_rounds",
+    "learning_rate",
+    "max_depth",
+    "min_child_weight",
+    "reg_lambda",
+    "censoring_strata",
+    "seed",
+    "min_events",
+)
+
+
+def save_score(model: TimesScore, directory: str | os.PathLike[str]) -> Path:
+    """Save a fitted score: no pickle, no patients.
+
+    Parameters
+    ----------
+    model : TimesScore
+        Fitted.
+    directory : path
+        New or empty folder.
+
+    Returns
+    -------
+    Path
+        The folder: ``score.json``, ``boosters/*.json``, ``manifest.json``.
+
+    Raises
+    ------
+    InputError
+        If the score is not fitted or the folder is not empty.
+    """
+    if not model.__sklearn_is_fitted__():
+        raise InputError("the score is not fitted: call fit before saving it")
+    folder = Path(directory)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is no empty folder: give a new one")
+    (folder / "boosters").mkdir(parents=True)
+    crossfit = model.crossfit_
+    fits: list[dict[str, Any]] = []
+    for repeat, fold_models in enumerate(crossfit.models):
+        for fold, models in enumerate(fold_models):
+            for m, marker in enumerate(crossfit.markers):
+                name = _booster_name(m, repeat, fold)
+                fitted = models[marker]
+                (folder / name).write_bytes(bytes(fitted.booster_.save_raw("json")))
+                fits.append(_describe_fit(fitted))
+    template = next(iter(crossfit.models[0][0].values()))
+    document = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "package_version": __version__,
+        "score": {name: getattr(model, name) for name in _SCORE_PARAMETERS},
+        "marker_model": {name: getattr(template, name) for name in _MODEL_PARAMETERS},
+        "columns": [list(map(str, column)) for column in crossfit.columns],
+        "n_repeats": crossfit.n_repeats,
+        "n_folds": crossfit.n_folds,
+        "prior": {"df": model.prior_.df.tolist(), "scale": model.prior_.scale.tolist()},
+        "variance_df": model.variance_df_,
+        "error_correlation": model.error_correlation_.tolist(),
+        "tau_squared": model.tau_squared_,
+        "training_range": model.training_range_.to_numpy().tolist(),
+        "fits": fits,
+    }
+    text = json.dumps(document, allow_nan=False, default=_plain)
+    (folder / SCORE_FILE).write_text(text, encoding="utf-8")
+    write_manifest(folder)
+    return folder
+
+
+def load_score(directory: str | os.PathLike[str]) -> TimesScore:
+    """Load a score for new patients, checking every file before it is used.
+
+    Parameters
+    ----------
+    directory : path
+        Folder made by `save_score`; other files may have joined if the manifest was renewed.
+
+    Returns
+    -------
+    TimesScore
+        Predicts as the saved one did. Training patients were not saved: ``crossfit_`` holds the
+        models and no patients, ``out_of_fold_`` is empty.
+
+    Raises
+    ------
+    ModelFileError
+        Whatever `check_manifest` and `check_booster` find, and damage in ``score.json``.
+    """
+    folder = Path(directory)
+    hashes = check_manifest(folder)
+    source = str(folder / SCORE_FILE)
+    raw = read_listed(folder, SCORE_FILE, hashes.get(SCORE_FILE), most_bytes=4 * MOST_BYTES)
+    document = as_object(
+        parse_json(raw, source=source),
+        {
+            "format",
+            "format_version",
+            "package_version",
+            "score",
+            "marker_model",
+            "columns",
+            "n_repeats",
+            "n_folds",
+            "prior",
+            "variance_df",
+            "error_correlation",
+            "tau_squared",
+            "training_range",
+            "fits",
+        },
+        what="the score",
+        source=source,
+    )
+    if document["format"] != FORMAT or document["format_version"] != FORMAT_VERSION:
+        raise ModelFileError(
+            f"score of another format (this package reads version {FORMAT_VERSION}): fit and save "
+            "it again",
+            source=source,
+        )
+    columns = _read_columns(document["columns"], source)
+    template = _read_template(document["marker_model"], source)
+    score = _read_score(document["score"], template, source)
+    n_repeats = as_whole(document["n_repeats"], low=2, high=1000, what="n_repeats", source=source)
+    n_folds = as_whole(document["n_folds"], low=2, high=1000, what="n_folds", source=source)
+    names = columns.get_level_values(0)
+    markers = tuple(dict.fromkeys(names))
+    n_fits = n_repeats * n_folds * len(markers)
+    if not isinstance(document["fits"], list) or len(document["fits"]) != n_fits:
+        raise ModelFileError(f"the score does not describe {n_fits} fits", source=source)
+    described = iter(document["fits"])
+    models: list[list[dict[str, MarkerModel]]] = []
+    for repeat in range(n_repeats):
+        models.append([])
+        for fold in range(n_folds):
+            fitted = {}
+            for m, marker in enumerate(markers):
+                name = _booster_name(m, repeat, fold)
+                booster = read_listed(folder, name, hashes.get(name), most_bytes=MOST_BYTES)
+                fitted[marker] = _read_fit(
+                    next(described), booster, template, columns[names == marker], name, source
+                )
+            models[-1].append(fitted)
+    score.crossfit_ = _without_patients(markers, columns, n_repeats, models, score.horizon)
+    return _restore_learned(score, document, columns, len(markers), source)
+
+
+def _booster_name(marker: int, repeat: int, fold: int) -> str:
+    return f"boosters/marker{marker:03d}_repeat{repeat:03d}_fold{fold:03d}.json"
+
+
+def _describe_fit(model: MarkerModel) -> dict[str, Any]:
+    baseline = model.baseline_
+    return {
+        "base_value": model.base_value_,
+        "n_events": model.n_events_,
+        "training_range": model.training_range_.tolist(),
+        "baseline": None
+        if baseline is None
+        else {
+            "times": baseline.times.tolist(),
+            "cumulative_hazard": baseline.cumulative_hazard.tolist(),
+            "last_time": baseline.last_time,
+        },
+    }
+
+
+def _read_columns(value: Any, source: str) -> pd.MultiIndex:
+    good = isinstance(value, list) and 1 <= len(value) <= 100_000
+    good = good and all(
+        isinstance(column, list) and len(column) == 2 and all(isinstance(x, str) for x in column)
+        for column in value
+    )
+    pairs = [tuple(column) for column in value] if good else []
+    if not good or pairs != sorted(set(pairs)):
+        raise ModelFileError("the columns are damaged", source=source)
+    return pd.MultiIndex.from_tuples(pairs, names=["marker", "region"])
+
+
+def _read_template(value: Any, source: str) -> MarkerModel:
+    given = as_object(value, set(_MODEL_PARAMETERS), what="marker_model", source=source)
+    strata = given["censoring_strata"]
+    if given["objective"] not in OBJECTIVES:
+        raise ModelFileError("unknown objective", source=source)
+    if not isinstance(strata, list) or not all(isinstance(name, str) for name in strata):
+        raise ModelFileError("censoring_strata is damaged", source=source)
+    for name in ("n_rounds", "max_depth", "seed", "min_events"):
+        as_whole(given[name], low=0, high=2**63, what=name, source=source)
+    for name in ("learning_rate", "min_child_weight", "reg_lambda"):
+        as_numbers(given[name], (), what=name, source=source, low=0)
+    if given["horizon"] is not None:
+        as_numbers(given["horizon"], (), what="horizon", source=source, low=0)
+    return MarkerModel(**{**given, "censoring_strata": tuple(strata)})
+
+
+def _read_score(value: Any, template: MarkerModel, source: str) -> TimesScore:
+    given = as_object(value, set(_SCORE_PARAMETERS), what="the score", source=source)
+    if given["pooling"] not in RULES:
+        raise ModelFileError("unknown pooling", source=source)
+    for name in ("n_folds", "n_repeats", "seed"):
+        as_whole(given[name], low=0, high=2**63, what=name, source=source)
+    as_numbers(given["horizon"], (), what="horizon", source=source, low=0)
+    return TimesScore(template, **given)
+
+
+def _read_fit(
+    value: Any,
+    raw: bytes,
+    template: MarkerModel,
+    columns: pd.MultiIndex,
+    name: str,
+    source: str,
+) -> MarkerModel:
+    given = as_object(
+        value, {"base_value", "n_events", "training_range", "baseline"}, what=name, source=source
+    )
+    checked = check_booster(raw, objective=template.objective, n_features=len(columns), source=name)
+    model = MarkerModel(**template.get_params())
+    try:
+        model.booster_ = xgb.Booster({"nthread": 1}, model_file=bytearray(checked))
+    except xgb.core.XGBoostError as error:
+        raise ModelFileError("XGBoost refuses this booster", source=name) from error
+    model.n_features_in_ = len(columns)
+    model.feature_names_in_ = np.array([":".join(column) for column in columns], dtype=object)
+    model.base_value_ = float(as_numbers(given["base_value"], (), what=name, source=source))
+    model.n_events_ = as_whole(given["n_events"], low=0, high=2**40, what=name, source=source)
+    model.training_range_ = as_numbers(
+        given["training_range"], (len(columns), 2), what=name, source=source
+    )
+    cox = template.objective == "survival:cox"
+    if cox != (given["baseline"] is not None):
+        raise ModelFileError(f"the baseline of {name} does not fit its objective", source=source)
+    model.baseline_ = _read_baseline(given["baseline"], name, source) if cox else None
+    return model
+
+
+def _read_baseline(value: Any, name: str, source: str) -> BreslowBaseline:
+    given = as_object(
+        value,
+        {"times", "cumulative_hazard", "last_time"},
+        what=f"baseline of {name}",
+        source=source,
+    )
+    what = f"baseline of {name}"
+    times = as_numbers(given["times"], (-1,), what=what, source=source, low=0)
+    hazard = as_numbers(given["cumulative_hazard"], (times.size,), what=what, source=source, low=0)
+    last = float(as_numbers(given["last_time"], (), what=what, source=source, low=0))
+    rising = (np.diff(times) > 0).all() and (np.diff(hazard) >= 0).all()
+    if times.size == 0 or not rising or hazard[0] <= 0 or times[-1] > last:
+        raise ModelFileError(f"{what} does not rise with time", source=source)
+    return BreslowBaseline(times=times, cumulative_hazard=hazard, last_time=last)
+
+
+def _restore_learned(
+    score: TimesScore, document: dict[str, Any], columns: pd.MultiIndex, n_markers: int, source: str
+) -> TimesScore:
+    def read(name: str, shape: tuple[int, ...], value: Any, low: float = -3e38) -> FloatArray:
+        return as_numbers(value, shape, what=name, source=source, low=low)
+
+    prior = as_object(document["prior"], {"df", "scale"}, what="the prior", source=source)
+    least = 1e-300
+    score.prior_ = VariancePrior(
+        df=read("prior", (n_markers,), prior["df"], least),
+        scale=read("prior", (n_markers,), prior["scale"], least),
+    )
+    score.variance_df_ = float(read("variance_df", (), document["variance_df"], least))
+    score.tau_squared_ = float(read("tau_squared", (), document["tau_squared"], 0.0))
+    correlation = read("error_correlation", (n_markers, n_markers), document["error_correlation"])
+    sound = np.allclose(np.diag(correlation), 1) and np.allclose(correlation, correlation.T)
+    if not sound or np.linalg.eigvalsh(correlation).min() <= 0:
+        raise ModelFileError("error_correlation is damaged", source=source)
+    score.error_correlation_ = correlation
+    score.training_range_ = pd.DataFrame(
+        read("training_range", (len(columns), 2), document["training_range"]),
+        index=columns,
+        columns=["min", "max"],
+    )
+    nobody = pd.DataFrame(np.empty((0, len(columns))), columns=columns)
+    score.out_of_fold_ = score.predict_table(nobody)
+    score.out_of_fold_evidence_ = nobody
+    return score
+
+
+def _without_patients(
+    markers: tuple[str, ...],
+    columns: pd.MultiIndex,
+    n_repeats: int,
+    models: list[list[dict[str, MarkerModel]]],
+    horizon: float,
+) -> CrossFit:
+    def empty(last: str, size: int) -> xr.DataArray:
+        return xr.DataArray(np.empty((n_repeats, 0, size)), dims=("repeat", "patient", last))
+
+    return CrossFit(
+        markers=markers,
+        columns=columns,
+        folds=np.empty((n_repeats, 0), dtype=np.int64),
+        margin=empty("marker", len(markers)),
+        probability=empty("marker", len(markers)),
+        attribution=empty("feature", len(columns)),
+        models=models,
+        horizon=float(horizon),
+    )
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (tuple, set)):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} cannot be saved in a model file")

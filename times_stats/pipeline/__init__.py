@@ -1,0 +1,17 @@
+"""The one place that wires the steps, from a study to its report."""
+
+from __future__ import annotations
+
+from times_stats._lazy import attach
+
+_EXPORTS = {
+    "run": "times_stats.pipeline.analysis",
+    "run_demo": "times_stats.pipeline.demonstration",
+    "RunResult": "times_stats.pipeline.analysis",
+    "apply_saved_model": "times_stats.pipeline.application",
+    "predict_nested": "times_stats.pipeline.nested",
+    "NestedPredictions": "times_stats.pipeline.nested",
+}
+__all__ = [*_EXPORTS]
+
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

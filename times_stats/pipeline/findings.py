@@ -1,0 +1,279 @@
+"""What a run found, in the tables and sentences that its report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from times_stats._typing import FloatArray
+from times_stats.attribution.integration import IntegrationResult
+from times_stats.evaluation.calibration import calibration_groups
+from times_stats.features.matrix import missing_patterns
+from times_stats.nonparametric import kaplan_meier, logrank, reverse_kaplan_meier
+from times_stats.pipeline.nested import SCORE, SURVIVAL, NestedPredictions
+from times_stats.report.contents import ReportContents
+from times_stats.rivals.hazard_scale import hazard_ratios
+from times_stats.survival.checks import posterior_summary
+from times_stats.survival.prediction import predict_rmst
+from times_stats.survival.sampling import SurvivalFit
+
+if TYPE_CHECKING:
+    from times_stats.pipeline.analysis import Prepared
+
+
+def cohort_table(outcome: pd.DataFrame, *, horizon: float) -> pd.DataFrame:
+    """Describe each cohort: patients, events, follow-up, survival at the horizon.
+
+    Parameters
+    ----------
+    outcome : DataFrame
+        Columns ``time`` (months), ``event``, ``cohort``.
+    horizon : float
+        Landmark, months.
+
+    Returns
+    -------
+    DataFrame
+        One row per cohort; follow-up is the reverse Kaplan-Meier median.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> y = pd.DataFrame({"time": [5.0, 9, 30, 40], "event": [1, 1, 0, 0], "cohort": "a"})
+    >>> cohort_table(y, horizon=24)["survival_at_horizon"].item()
+    0.5
+    """
+    rows = []
+    for name, part in outcome.groupby("cohort", sort=True):
+        curve = kaplan_meier(part["time"], part["event"])
+        rows.append(
+            {
+                "cohort": name,
+                "patients": len(part),
+                "events": int(part["event"].sum()),
+                "events_by_horizon": int(
+                    ((part["event"] == 1) & (part["time"] <= horizon)).sum()
+                ),
+                "median_follow_up": reverse_kaplan_meier(part["time"], part["event"]).quantile(0.5),
+                "survival_at_horizon": float(curve.at(np.array([horizon]))[0]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def supported_parameters(n: int, events: int, *, shrinkage: float = 0.9) -> float:
+    """Return the number of parameters a cohort supports at an expected shrinkage.
+
+    Riley's criterion for time-to-event models with an anticipated Cox-Snell R2 of 15 % of its
+    maximum: ``p = n (S - 1) log(1 - R2 / S)``, where ``max R2 = 1 - exp(2 l0 / n)`` and
+    ``l0 = E log(E / n) - E`` for `events` E (Riley et al. 2019, doi:10.1002/sim.7992).
+
+    Parameters
+    ----------
+    n, events : int
+        Patients and events.
+    shrinkage : float, default 0.9
+        Smallest acceptable expected uniform shrinkage factor S.
+
+    Returns
+    -------
+    float
+        Number of candidate parameters.
+
+    Examples
+    --------
+    >>> round(supported_parameters(227, 143), 1)
+    3.0
+    """
+    null = events * np.log(events / n) - events
+    r2 = 0.15 * (1 - np.exp(2 * null / n))
+    return float(n * (shrinkage - 1) * np.log1p(-r2 / shrinkage))
+
+
+def _estimand(prepared: Prepared) -> dict[str, str]:
+    study, y = prepared.study, prepared.outcome
+    return {
+        "population": study.population or f"{study.name}; not described further in the study file",
+        "time zero": study.time_zero or "not stated in the study file",
+        "endpoint": study.endpoint,
+        "horizon": f"{study.horizon:g} months",
+        "patients": f"{len(y)} patients, {int(y['event'].sum())} events",
+        "performance": (
+            f"{prepared.folds.shape[0]} times {len(np.unique(prepared.folds))}-fold nested "
+            "cross-validation: every model, the survival model included, is learned without the "
+            "patients it is judged on"
+        ),
+        "intervals": (
+            "95 % bootstrap over patients of stored out-of-fold predictions: conditional on the "
+            "fitted models, about patients like these"
+        ),
+    }
+
+
+def _row(comparison: pd.DataFrame, model: str, metric: str, reference: str = "") -> pd.Series:
+    chosen = comparison.query("model == @model and metric == @metric and reference == @reference")
+    return chosen.iloc[0]
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{row['estimate']:.3f} ({row['lower']:.3f} to {row['upper']:.3f})"
+
+
+def _notes(
+    prepared: Prepared,
+    comparison: pd.DataFrame,
+    nested: NestedPredictions,
+    integration: IntegrationResult,
+) -> list[str]:
+    study, y = prepared.study, prepared.outcome
+    notes = []
+    metric = "concordance_uno"
+    for model, plain in ((SCORE, "TIMES score"), (SURVIVAL, "survival model")):
+        for reference in (*prepared.stages.columns, "levels_ridge_cox"):
+            row = _row(comparison, model, metric, reference)
+            name = (
+                "a ridge Cox model on the marker levels alone"
+                if reference == "levels_ridge_cox"
+                else reference.upper()
+            )
+            if row["lower"] > 0:
+                verdict = f"The {plain} ranks these patients better than {name}"
+            elif row["upper"] < 0:
+                verdict = f"The {plain} ranks these patients worse than {name}"
+            else:
+                verdict = f"The data do not show that the {plain} ranks patients better than {name}"
+            notes.append(f"{verdict}: difference in Uno's C {_interval(row)}.")
+    coarse = [s for s in prepared.stages if prepared.stages[s].nunique() <= 2]
+    if coarse:
+        notes.append(
+            f"{' and '.join(s.upper() for s in coarse)} have two levels in these data: beating a "
+            "two-level stage is not beating the staging system."
+        )
+    scaled = study.scaled_by_region
+    if scaled:
+        notes.append(
+            f"{', '.join(scaled)}: every region has about the same mean, so each region was "
+            "probably scaled on its own; a level that is free of region is not identified, and "
+            "'level' here means the mean of the scaled values."
+        )
+    supported = supported_parameters(len(y), int(y["event"].sum()))
+    notes.append(
+        f"{len(y)} patients with {int(y['event'].sum())} events support about {supported:.0f} "
+        "candidate parameters at an expected shrinkage of 0.9 (Riley 2019); the marker models "
+        f"look at {prepared.features.shape[1]} marker-region values."
+    )
+    spread = nested.survival[SURVIVAL][:, :, -1].std(axis=0, ddof=1)
+    notes.append(
+        f"Instability: learned again on other folds of the same patients, the predicted survival "
+        f"at {study.horizon:g} months moves by a standard deviation of {np.median(spread):.3f} in "
+        f"the median patient and {np.quantile(spread, 0.95):.3f} in one of twenty."
+    )
+    failed = nested.fits.query("status == 'failed'")
+    if len(failed):
+        notes.append(
+            f"{len(failed)} of {len(nested.fits)} posterior fits of the outer loop missed their "
+            "convergence thresholds; their predictions are kept and counted here."
+        )
+    notes.append(
+        "No external cohort was used: nothing here says how the score does in other hospitals."
+    )
+    notes.extend(integration.notes)
+    return notes
+
+
+def describe(
+    prepared: Prepared,
+    *,
+    scores: pd.DataFrame,
+    nested: NestedPredictions,
+    comparison: pd.DataFrame,
+    fit: SurvivalFit,
+    evidence: pd.DataFrame,
+    phi: pd.DataFrame,
+    attribution: pd.DataFrame,
+    integration: IntegrationResult,
+    provenance: dict[str, Any],
+) -> ReportContents:
+    """Gather the report's contents.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The analysed patients.
+    scores, comparison, attribution : DataFrame
+        As in the files of the run.
+    nested : NestedPredictions
+        Result of the outer loop.
+    fit : SurvivalFit
+        Survival model on all patients.
+    evidence : DataFrame
+        Cross-fitted evidence it was fitted on.
+    phi : DataFrame
+        Contribution of each marker in each region to each patient's score.
+    integration : IntegrationResult
+        Level or location.
+    provenance : dict
+        Versions, hashes and seed.
+
+    Returns
+    -------
+    ReportContents
+        What `write_report` shows.
+    """
+    study, y = prepared.study, prepared.outcome
+    groups = y[["time", "event"]].assign(risk_group=scores["risk_group"])
+    test = logrank(groups["time"], groups["event"], groups["risk_group"])
+    survival: FloatArray = nested.survival[SURVIVAL][:, :, -1].mean(axis=0)
+    diagnostics = {
+        "status": fit.diagnostics.status,
+        "max_rhat": float(fit.diagnostics.max_rhat),
+        "min_ess": float(fit.diagnostics.min_ess),
+        "divergences": int(fit.diagnostics.divergences),
+        "reasons": list(fit.diagnostics.reasons),
+        "outer_fits": len(nested.fits),
+        "outer_fits_failed": int((nested.fits["status"] == "failed").sum()),
+        "outer_max_rhat": float(nested.fits["max_rhat"].max()),
+    }
+    rmst = _rmst_by_group(fit, evidence, prepared, groups)
+    return ReportContents(
+        study=study,
+        flow=study.flow,
+        patterns=missing_patterns(prepared.table),
+        cohort_table=cohort_table(y, horizon=study.horizon),
+        estimand=_estimand(prepared),
+        scores=scores,
+        comparison=comparison,
+        risk_groups=groups.reset_index(),
+        logrank_p=test.p_value,
+        hazard_ratios=hazard_ratios(y, scores["score"]),
+        posterior=posterior_summary(fit),
+        diagnostics=diagnostics,
+        survival_status=fit.diagnostics.status,
+        calibration=calibration_groups(y["time"], y["event"], survival, horizon=study.horizon),
+        attribution=attribution,
+        phi=phi,
+        integration=integration,
+        rmst=rmst,
+        provenance=provenance,
+        notes=_notes(prepared, comparison, nested, integration),
+        warnings=[],
+    )
+
+
+def _rmst_by_group(
+    fit: SurvivalFit, evidence: pd.DataFrame, prepared: Prepared, groups: pd.DataFrame
+) -> pd.DataFrame:
+    draws = predict_rmst(
+        fit, evidence, horizon=prepared.study.horizon, cohort=prepared.outcome["cohort"]
+    ).to_numpy()
+    rows = []
+    for name, index in groups.groupby("risk_group").indices.items():
+        mean = draws[:, index].mean(axis=1)
+        low, high = np.quantile(mean, [0.025, 0.975])
+        rows.append(
+            {"risk_group": name, "rmst": mean.mean(), "lower": low, "upper": high, "n": len(index)}
+        )
+    return pd.DataFrame(rows)

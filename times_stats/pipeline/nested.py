@@ -1,0 +1,351 @@
+"""The outer loop that every reported performance comes from, the survival model included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.preprocessing import PowerTransformer
+
+from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.boosting.marker_model import MarkerModel
+from times_stats.features.matrix import marker_levels
+from times_stats.nonparametric import nelson_aalen
+from times_stats.resampling import spawn_rng
+from times_stats.rivals.cox import RidgeCox
+from times_stats.rivals.marginal import NullModel
+from times_stats.rivals.stage import StageModel
+from times_stats.score.times_score import TimesScore
+from times_stats.survival.prediction import linear_predictor, predict_survival
+from times_stats.survival.sampling import CompiledSurvival, fit_survival
+
+SCORE, SURVIVAL, RAW = "times_score", "survival_model", "raw_survival_model"
+
+
+@dataclass(frozen=True, slots=True)
+class NestedSettings:
+    """What the outer loop needs to know besides the data.
+
+    Attributes
+    ----------
+    horizon : float
+        Landmark, months.
+    times : ndarray of shape (n_times,)
+        Times of the survival predictions, months; the last is the horizon.
+    objective, pooling : str
+        As in `MarkerModel` and `TimesScore`.
+    n_folds, n_repeats : int
+        Inner cross-fitting that makes the evidence inside each outer training set.
+    """
+
+    horizon: float
+    times: FloatArray
+    objective: str = "survival:cox"
+    pooling: str = "shrunken"
+    n_folds: int = 5
+    n_repeats: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FoldEvidence:
+    """What one outer training set says about its own patients and about the test patients."""
+
+    train: IntArray
+    test: IntArray
+    evidence_train: pd.DataFrame
+    evidence_test: pd.DataFrame
+    raw_train: pd.DataFrame
+    raw_test: pd.DataFrame
+    score_test: FloatArray
+    cut_off: float
+    linear_predictor: Mapping[str, FloatArray]
+    survival: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class NestedPredictions:
+    """Predictions of the outer test patients, each from models that never saw them.
+
+    Attributes
+    ----------
+    folds : ndarray of shape (n_repeats, n_patients)
+        Outer folds.
+    times : ndarray of shape (n_times,)
+        Months.
+    linear_predictor : dict of str to ndarray of shape (n_repeats, n_patients)
+        Risk of each model on its own log scale; larger is earlier.
+    survival : dict of str to ndarray of shape (n_repeats, n_patients, n_times)
+        Survival probabilities of each model.
+    above_cut : ndarray of shape (n_repeats, n_patients)
+        TIMES score minus the cut-off learned in the outer training set.
+    fits : DataFrame
+        One row per posterior fit: repeat, fold, model, status, max_rhat, min_ess, divergences.
+    """
+
+    folds: IntArray
+    times: FloatArray
+    linear_predictor: dict[str, FloatArray]
+    survival: dict[str, FloatArray]
+    above_cut: FloatArray
+    fits: pd.DataFrame
+
+
+def _standardise(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Yeo-Johnson and unit variance, learned on the training patients."""
+    transform = PowerTransformer(method="yeo-johnson", standardize=True).fit(train.to_numpy())
+    return tuple(
+        pd.DataFrame(transform.transform(part.to_numpy()), index=part.index, columns=part.columns)
+        for part in (train, test)
+    )
+
+
+def _score_survival(score: FloatArray, y: pd.DataFrame, settings: NestedSettings) -> FloatArray:
+    """Survival curve of a score: the training set's marginal hazard shape, through 1 - score."""
+    hazard = nelson_aalen(y["time"], y["event"])
+    shape = hazard.at(settings.times) / hazard.at(np.array([settings.horizon]))
+    return np.exp(np.log1p(-np.clip(score, 0.0, 1 - 1e-12))[:, None] * shape[None, :])
+
+
+def learn_fold(
+    features: pd.DataFrame,
+    outcome: pd.DataFrame,
+    stages: pd.DataFrame,
+    *,
+    train: IntArray,
+    test: IntArray,
+    settings: NestedSettings,
+    seed: int,
+) -> FoldEvidence:
+    """Learn everything but the posterior on one outer training set; predict its test patients.
+
+    Parameters
+    ----------
+    features : DataFrame of shape (n_patients, n_features)
+        Wide feature table, columns (marker, region).
+    outcome : DataFrame
+        Columns ``time`` (months), ``event`` and ``cohort``.
+    stages : DataFrame
+        One ordered categorical column per recorded staging system.
+    train, test : ndarray of int
+        Row positions.
+    settings : NestedSettings
+        Horizon, times and inner cross-fitting.
+    seed : int
+        Seed of this outer fold.
+
+    Returns
+    -------
+    FoldEvidence
+        Cross-fitted evidence of the training patients, evidence of the test patients, and the
+        test predictions of the score and of every rival without a posterior.
+    """
+    x_train, x_test = features.iloc[train], features.iloc[test]
+    y_train = outcome.iloc[train]
+    lp: dict[str, FloatArray] = {}
+    survival: dict[str, FloatArray] = {}
+
+    model = TimesScore(
+        model=MarkerModel(objective=settings.objective, horizon=settings.horizon),
+        pooling=settings.pooling,
+        horizon=settings.horizon,
+        n_folds=settings.n_folds,
+        n_repeats=settings.n_repeats,
+        seed=seed,
+    ).fit(x_train, y_train)
+    table = model.predict_table(x_test)
+    score = table["score"].to_numpy()
+    lp[SCORE] = table["linear_predictor"].to_numpy()
+    survival[SCORE] = _score_survival(score, y_train, settings)
+
+    def fit_rival(name: str, rival: Any, inputs: Any, new: Any, y: pd.DataFrame) -> None:
+        rival.fit(inputs, y)
+        lp[name] = np.asarray(rival.predict(new), dtype=float)
+        survival[name] = np.asarray(rival.predict_survival(new, times=settings.times), dtype=float)
+
+    fit_rival("null", NullModel(), x_train, x_test, y_train)
+    known = stages.notna().all(axis=1).to_numpy()
+    seen = train[known[train]]
+    known_test = known[test]
+    for system in stages:
+        lp[system] = np.full(test.size, np.nan)
+        survival[system] = np.full((test.size, settings.times.size), np.nan)
+        stage = StageModel().fit(stages[system].iloc[seen], outcome.iloc[seen])
+        new = stages[system].iloc[test[known_test]]
+        lp[system][known_test] = stage.predict(new)
+        survival[system][known_test] = stage.predict_survival(new, times=settings.times)
+    fit_rival("ridge_cox", RidgeCox(), x_train, x_test, y_train)
+    levels = marker_levels(features)
+    fit_rival("levels_ridge_cox", RidgeCox(), levels.iloc[train], levels.iloc[test], y_train)
+    if not stages.empty:
+        dummies = pd.get_dummies(stages, drop_first=True, dtype=float)
+        both = dummies.assign(score=0.0)
+        column = both.columns.get_loc("score")
+        both.iloc[train, column] = model.out_of_fold_["linear_predictor"].to_numpy()
+        both.iloc[test, column] = lp[SCORE]
+        rival = RidgeCox(weak=list(dummies.columns)).fit(both.iloc[seen], outcome.iloc[seen])
+        new = both.iloc[test]
+        lp["stage_and_score"] = np.where(known_test, rival.predict(new), np.nan)
+        survival["stage_and_score"] = np.where(
+            known_test[:, None], rival.predict_survival(new, times=settings.times), np.nan
+        )
+    raw_train, raw_test = _standardise(x_train, x_test)
+    return FoldEvidence(
+        train=train,
+        test=test,
+        evidence_train=model.out_of_fold_evidence_,
+        evidence_test=model.evidence(x_test),
+        raw_train=raw_train,
+        raw_test=raw_test,
+        score_test=score,
+        cut_off=float(np.nanmedian(model.out_of_fold_["score"])),
+        linear_predictor=lp,
+        survival=survival,
+    )
+
+
+def predict_nested(
+    features: pd.DataFrame,
+    outcome: pd.DataFrame,
+    stages: pd.DataFrame,
+    *,
+    folds: IntArray,
+    settings: NestedSettings,
+    compile_model: Callable[[], CompiledSurvival],
+    seed: int,
+    jobs: int = 1,
+    advance: Callable[[], None] = lambda: None,
+) -> NestedPredictions:
+    """Predict every patient from models that were learned without the patient's outer fold.
+
+    For each outer training set the marker models are cross-fitted anew, the survival model is
+    fitted on that evidence, and the test patients' evidence comes from the inner fold models
+    alone. Fitting the survival model on single-level out-of-fold evidence instead is a leak.
+
+    Parameters
+    ----------
+    features, outcome, stages : DataFrame
+        As in `learn_fold`.
+    folds : ndarray of shape (n_repeats, n_patients)
+        Outer folds, whole patients.
+    settings : NestedSettings
+        Horizon, times and inner cross-fitting.
+    compile_model : callable
+        Returns the compiled survival model; called once, while the boosting runs.
+    seed : int
+        Seed of the whole loop; results do not depend on `jobs`.
+    jobs : int
+        Processes for the boosting, threads for the chains.
+    advance : callable
+        Called after each outer fold and phase, for a progress display.
+
+    Returns
+    -------
+    NestedPredictions
+        Out-of-fold predictions of the score, the survival model and every rival.
+    """
+    splits: list[tuple[int, int, IntArray, IntArray]] = [
+        (repeat, int(fold), np.flatnonzero(labels != fold), np.flatnonzero(labels == fold))
+        for repeat, labels in enumerate(folds)
+        for fold in np.unique(labels)
+    ]
+    tasks = [
+        delayed(learn_fold)(
+            features,
+            outcome,
+            stages,
+            train=train,
+            test=test,
+            settings=settings,
+            seed=int(spawn_rng(seed, "outer fold", repeat, fold).integers(2**31)),
+        )
+        for repeat, fold, train, test in splits
+    ]
+
+    def learn_all() -> list[FoldEvidence]:
+        done = []
+        for piece in Parallel(n_jobs=jobs, return_as="generator")(tasks):
+            done.append(piece)
+            advance()
+        return done
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        learning = pool.submit(learn_all)
+        if jobs == 1:
+            learning.result()
+        compiled = compile_model()
+        pieces = learning.result()
+
+    spec = compiled.spec.for_folds()
+    shape = folds.shape
+    names = [*pieces[0].linear_predictor, SURVIVAL, RAW]
+    lp = {name: np.full(shape, np.nan) for name in names}
+    survival = {name: np.full((*shape, settings.times.size), np.nan) for name in names}
+    above_cut = np.full(shape, np.nan)
+    rows = []
+    for (repeat, fold, train, test), piece in zip(splits, pieces, strict=True):
+        for name in piece.linear_predictor:
+            lp[name][repeat, test] = piece.linear_predictor[name]
+            survival[name][repeat, test] = piece.survival[name]
+        above_cut[repeat, test] = piece.score_test - piece.cut_off
+        cohort_train, cohort_test = outcome["cohort"].iloc[train], outcome["cohort"].iloc[test]
+        for name, known, new, prior in (
+            (SURVIVAL, piece.evidence_train, piece.evidence_test, None),
+            (RAW, piece.raw_train, piece.raw_test, (0.0, 0.5)),
+        ):
+            fit = fit_survival(
+                spec,
+                known,
+                outcome.iloc[train],
+                cohort=cohort_train,
+                seed=int(spawn_rng(seed, "posterior", name, repeat, fold).integers(2**31)),
+                compiled=compiled,
+                cores=jobs,
+                slope_prior=prior,
+            )
+            drawn = predict_survival(fit, new, times=settings.times, cohort=cohort_test)
+            survival[name][repeat, test] = drawn.mean("sample").to_numpy()
+            lp[name][repeat, test] = (
+                linear_predictor(fit, new, cohort=cohort_test).mean("sample").to_numpy()
+            )
+            found = fit.diagnostics
+            rows.append(
+                {
+                    "repeat": repeat,
+                    "fold": fold,
+                    "model": name,
+                    "status": found.status,
+                    "max_rhat": found.max_rhat,
+                    "min_ess": found.min_ess,
+                    "divergences": found.divergences,
+                }
+            )
+        advance()
+    return NestedPredictions(
+        folds=folds,
+        times=settings.times,
+        linear_predictor=lp,
+        survival=survival,
+        above_cut=above_cut,
+        fits=pd.DataFrame(rows),
+    )
+
+
+def high_risk(nested: NestedPredictions) -> BoolArray:
+    """Tell which patients lie above the learned cut-offs, on average over the outer repeats.
+
+    Parameters
+    ----------
+    nested : NestedPredictions
+        Result of the outer loop.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_patients,)
+        True where the score exceeds the cut-off of the training sets without the patient.
+    """
+    return nested.above_cut.mean(axis=0) > 0

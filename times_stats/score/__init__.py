@@ -1,0 +1,20 @@
+"""Pooling of markers into the TIMES score: the published rule and honest ones."""
+
+from __future__ import annotations
+
+from times_stats._lazy import attach
+
+_EXPORTS = {
+    "pool_published": "times_stats.score.published",
+    "VariancePrior": "times_stats.score.shrinkage",
+    "fit_variance_prior": "times_stats.score.shrinkage",
+    "LinearPool": "times_stats.score.pooling",
+    "estimate_between_marker_variance": "times_stats.score.pooling",
+    "pool_linear": "times_stats.score.pooling",
+    "pool_random_effects": "times_stats.score.tiles",
+    "pool_shrunken": "times_stats.score.tiles",
+    "TimesScore": "times_stats.score.times_score",
+}
+__all__ = [*_EXPORTS]
+
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

@@ -1,0 +1,277 @@
+"""Pooling of marker estimates on a linear scale: weights, standard error, interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import t as student_t
+
+from times_stats._typing import BoolArray, FloatArray
+from times_stats.errors import InputError
+
+type Rule = Literal["shrunken", "random_effects"]
+type NegativeWeights = Literal["allow", "truncate"]
+RULES: tuple[str, ...] = ("shrunken", "random_effects")
+
+
+@dataclass(frozen=True, slots=True)
+class LinearPool:
+    """Pooled estimates on the linear scale.
+
+    Parameters
+    ----------
+    value, se, lower, upper : ndarray, shape (n_patients,)
+        Estimate, standard error, and t interval; NaN for patients without any marker.
+    df : ndarray, shape (n_patients,)
+        Degrees of freedom of the interval.
+    weights : ndarray, shape (n_patients, n_markers)
+        Sum to one; 0 for a missing marker (all 0 for patients without any).
+    """
+
+    value: FloatArray
+    se: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    df: FloatArray
+    weights: FloatArray
+
+
+def pool_linear(
+    estimate: FloatArray,
+    variance: FloatArray,
+    *,
+    df: FloatArray,
+    rule: Rule = "shrunken",
+    tau_squared: float = 0.0,
+    error_correlation: FloatArray | None = None,
+    negative_weights: NegativeWeights = "allow",
+    confidence_level: float = 0.95,
+) -> LinearPool:
+    r"""Pool the estimates of several markers, patient by patient.
+
+    With shrunken variances an estimate has, given its variance, a scaled t distribution, so its
+    variance is :math:`D_m = v_m d_m / (d_m - 2)`. Weights are
+
+    .. math:: w \propto 1/D \;\text{(shrunken)}, \qquad
+              w \propto V^{-1} 1,\; V = D^{1/2} R D^{1/2} + \tau^2 I \;\text{(random effects)}
+
+    and the standard error is :math:`\sqrt{w'Vw}` rescaled to a t interval with
+    :math:`1/f = \sum_m p_m^2 / d_m`, where p_m is the part of the variance that comes from
+    marker m's own error. One marker gives back its exact t interval.
+
+    Parameters
+    ----------
+    estimate : ndarray, shape (n_patients, n_markers)
+        NaN = missing marker.
+    variance : ndarray, same shape
+        Shrunken variance v of each estimate (not of one tile), positive.
+    df : ndarray, same shape
+        Its degrees of freedom d.
+    rule : {"shrunken", "random_effects"}
+        Markers estimate one quantity, or quantities scattered about it.
+    tau_squared : float, default 0
+        Variance between markers (random effects).
+    error_correlation : ndarray, shape (n_markers, n_markers), optional
+        Correlation R of the markers' errors; identity if left out. It enters the weights of
+        ``random_effects`` (generalised least squares: they may be negative) and the standard
+        error of both.
+    negative_weights : {"allow", "truncate"}
+        Keep negative weights, or leave the markers that have them out and solve again.
+    confidence_level : float, default .95
+
+    Returns
+    -------
+    LinearPool
+
+    References
+    ----------
+    Aitken (1936), doi:10.1017/S0370164600014346; Satterthwaite (1946), doi:10.2307/3002019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pool = pool_linear(np.array([[0.0, 1.0]]), np.array([[1.0, 3.0]]), df=np.full((1, 2), 1e6))
+    >>> pool.weights.round(3), pool.value.round(3), pool.se.round(3)
+    (array([[0.75, 0.25]]), array([0.25]), array([0.866]))
+    """
+    if rule not in RULES:
+        raise InputError(f"pooling {rule!r} is unknown: use one of {', '.join(RULES)}")
+    if not 0 < confidence_level < 1:
+        raise InputError(f"confidence_level is {confidence_level}: give a number in (0, 1)")
+    n_markers = estimate.shape[1]
+    correlation = _check_correlation(error_correlation, n_markers)
+    between = tau_squared if rule == "random_effects" else 0.0
+    weights = np.zeros_like(estimate)
+    total = np.full(len(estimate), np.nan)
+    own = conditional_variance(variance, df)
+    for rows, kept in _patterns(~np.isnan(estimate)):
+        block = np.ix_(rows, kept)
+        covariance = _covariance(own[block], correlation[np.ix_(kept, kept)], between)
+        if rule == "shrunken":
+            raw = 1 / own[block]
+            part = raw / raw.sum(axis=1, keepdims=True)
+        else:
+            part = _generalised_weights(covariance, negative_weights)
+        weights[block] = part
+        total[rows] = np.einsum("ij,ijk,ik->i", part, covariance, part)
+    value = np.where(np.isnan(total), np.nan, (weights * np.nan_to_num(estimate)).sum(axis=1))
+    share = np.clip(weights**2 * np.where(weights != 0, own, 0.0) / total[:, None], 0, 1)
+    freedom = 1 / (share**2 / df).sum(axis=1)
+    se = np.sqrt(total / _inflation(freedom))
+    half = student_t.ppf((1 + confidence_level) / 2, freedom) * se
+    return LinearPool(
+        value=value, se=se, lower=value - half, upper=value + half, df=freedom, weights=weights
+    )
+
+
+def conditional_variance(variance: FloatArray, df: FloatArray) -> FloatArray:
+    """Variance of an estimate given its shrunken variance: that of a scaled t distribution.
+
+    Parameters
+    ----------
+    variance : ndarray
+        Shrunken variance v.
+    df : ndarray
+        Degrees of freedom d; below 3 they count as 3, where the variance is finite.
+
+    Returns
+    -------
+    ndarray
+        ``v d / (d - 2)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> conditional_variance(np.array([1.0]), np.array([4.0]))
+    array([2.])
+    """
+    return variance * _inflation(df)
+
+
+def estimate_between_marker_variance(
+    estimate: FloatArray,
+    variance: FloatArray,
+    *,
+    df: FloatArray,
+    error_correlation: FloatArray | None = None,
+) -> float:
+    r"""Variance between markers, from all patients at once (Paule-Mandel).
+
+    Solves :math:`\sum_i Q_i(\tau^2) = \sum_i (M_i - 1)` with Q_i the generalised weighted sum of
+    squares of patient i's M_i markers about their pooled value.
+
+    Parameters
+    ----------
+    estimate, variance, df, error_correlation
+        As in `pool_linear`.
+
+    Returns
+    -------
+    float
+        tau^2, 0 or more; 0 where no patient has two markers.
+
+    References
+    ----------
+    Paule and Mandel (1982), doi:10.6028/jres.087.022; DerSimonian and Kacker (2007),
+    doi:10.1016/j.cct.2006.04.004.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> estimate = np.array([[0.0, 2.0], [1.0, 3.0]])
+    >>> df = np.full((2, 2), 1e6)
+    >>> round(estimate_between_marker_variance(estimate, np.ones((2, 2)), df=df), 3)
+    1.0
+    """
+    correlation = _check_correlation(error_correlation, estimate.shape[1])
+    own = conditional_variance(variance, df)
+    blocks = [
+        (estimate[np.ix_(rows, kept)], own[np.ix_(rows, kept)], correlation[np.ix_(kept, kept)])
+        for rows, kept in _patterns(~np.isnan(estimate))
+        if kept.size > 1
+    ]
+    target = sum(values.shape[0] * (values.shape[1] - 1) for values, _, _ in blocks)
+    if target == 0:
+        return 0.0
+
+    def excess(tau_squared: float) -> float:
+        found = 0.0
+        for values, spread, corr in blocks:
+            covariance = _covariance(spread, corr, tau_squared)
+            weights = _generalised_weights(covariance, "allow")
+            centred = values - (weights * values).sum(axis=1, keepdims=True)
+            solved = np.linalg.solve(covariance, centred[..., None])[..., 0]
+            found += float((centred * solved).sum())
+        return float(found - target)
+
+    if excess(0.0) <= 0:
+        return 0.0
+    high = max(float(np.var(values)) for values, _, _ in blocks) + 1e-12
+    while excess(high) > 0:
+        high *= 4
+    return float(brentq(excess, 0.0, high, xtol=1e-14, rtol=1e-12))
+
+
+def _inflation(df: FloatArray) -> FloatArray:
+    finite = np.maximum(df, 3.0)
+    return np.asarray(finite / (finite - 2), dtype=np.float64)
+
+
+def _patterns(observed: BoolArray) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows and observed markers of each pattern of missing markers."""
+    distinct, which = np.unique(observed, axis=0, return_inverse=True)
+    return [
+        (np.flatnonzero(which.ravel() == k), np.flatnonzero(pattern))
+        for k, pattern in enumerate(distinct)
+        if pattern.any()
+    ]
+
+
+def _covariance(own: FloatArray, correlation: FloatArray, tau_squared: float) -> FloatArray:
+    sd = np.sqrt(own)
+    covariance = sd[:, :, None] * correlation * sd[:, None, :]
+    covariance[:, np.arange(own.shape[1]), np.arange(own.shape[1])] += tau_squared
+    return np.asarray(covariance, dtype=np.float64)
+
+
+def _generalised_weights(covariance: FloatArray, negative: NegativeWeights) -> FloatArray:
+    n, size, _ = covariance.shape
+    solved = np.linalg.solve(covariance, np.ones((n, size, 1)))[..., 0]
+    weights = solved / solved.sum(axis=1, keepdims=True)
+    if negative == "truncate":
+        for i in np.flatnonzero((weights < 0).any(axis=1)):
+            weights[i] = _truncated(covariance[i])
+    return np.asarray(weights, dtype=np.float64)
+
+
+def _truncated(covariance: FloatArray) -> FloatArray:
+    kept = np.arange(len(covariance))
+    while True:
+        solved = np.linalg.solve(covariance[np.ix_(kept, kept)], np.ones(kept.size))
+        if (solved >= 0).all():
+            weights = np.zeros(len(covariance))
+            weights[kept] = solved / solved.sum()
+            return weights
+        kept = kept[solved >= 0]
+
+
+def _check_correlation(correlation: FloatArray | None, n_markers: int) -> FloatArray:
+    if correlation is None:
+        return np.eye(n_markers)
+    matrix = np.asarray(correlation, dtype=np.float64)
+    if (
+        matrix.shape != (n_markers, n_markers)
+        or not np.isfinite(matrix).all()
+        or not np.allclose(np.diag(matrix), 1)
+        or not np.allclose(matrix, matrix.T)
+        or np.linalg.eigvalsh(matrix).min() <= 0
+    ):
+        raise InputError(
+            f"error_correlation must be a positive definite {n_markers} x {n_markers} correlation "
+            "matrix: symmetric, ones on the diagonal"
+        )
+    return matrix

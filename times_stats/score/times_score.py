@@ -1,0 +1,312 @@
+"""The TIMES score as an estimator: marker models, their cross-fitting, and pooling in one."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from times_stats._typing import FloatArray
+from times_stats.boosting.calibration import event_probability
+from times_stats.boosting.crossfitting import (
+    CrossFit,
+    crossfit,
+)
+from times_stats.boosting.evidence import (
+    apply_models,
+    out_of_fold_evidence,
+    out_of_fold_log_hazard,
+    out_of_fold_margin,
+    out_of_fold_margin_variance,
+)
+from times_stats.boosting.marker_model import MarkerModel
+from times_stats.errors import InputError
+from times_stats.score.pooling import (
+    RULES,
+    LinearPool,
+    Rule,
+    estimate_between_marker_variance,
+    pool_linear,
+)
+from times_stats.score.shrinkage import VariancePrior, fit_variance_prior
+
+_LEAST_EIGENVALUE = 0.05  # keeps the estimated error correlation positive definite
+
+
+class TimesScore(BaseEstimator):  # type: ignore[misc]
+    r"""Probability of the event by the horizon, pooled over cross-fitted marker models.
+
+    .. math:: \mathrm{score}_i = 1 - \exp\Big(-\exp \sum_m w_{im}\,\log(-\log(1 - P_{im}))\Big)
+
+    P is the probability of marker m's model, w its weight: the inverse of the shrunken jackknife
+    variance of the marker's margin, or generalised least squares with a variance between markers
+    (``random_effects``). Standard errors allow for correlated errors of the markers, which learn
+    from the same outcomes; they speak of the training set that might have been drawn, not of tiles
+    or of the baseline hazard.
+
+    Parameters
+    ----------
+    model : MarkerModel, optional
+        Template of the marker models; the default `MarkerModel` if left out.
+    pooling : {"shrunken", "random_effects"}, default "shrunken"
+    horizon : float
+        Months.
+    n_folds : int, default 5
+    n_repeats : int, default 5
+        At least 2: the spread over repeats is the source of the variances.
+    seed : int, default 0
+    jobs : int, default 1
+        Processes; the result does not depend on it.
+
+    Attributes
+    ----------
+    crossfit_ : CrossFit
+    prior_ : VariancePrior
+        Prior of the margin variance of each marker, learned on the training patients.
+    error_correlation_ : ndarray, shape (n_markers, n_markers)
+        Correlation of the markers' errors over repeats.
+    tau_squared_ : float
+        Variance between markers (``random_effects``; else 0).
+    out_of_fold_ : DataFrame
+        Index patient_id; ``score``, ``se``, ``lower``, ``upper``, ``linear_predictor``, one
+        ``weight_<marker>`` and one ``probability_<marker>``.
+    out_of_fold_evidence_ : DataFrame
+        Evidence z, patient x (marker, region).
+    training_range_ : DataFrame
+        ``min`` and ``max`` of each (marker, region) over the training patients.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> rng = np.random.default_rng(1)
+    >>> ids = [f"p{i:03d}" for i in range(100)]
+    >>> columns = pd.MultiIndex.from_product([["CD8", "CD57"], ["adjacent", "tumour"]])
+    >>> features = pd.DataFrame(rng.normal(size=(100, 4)), index=ids, columns=columns)
+    >>> y = pd.DataFrame({"time": rng.uniform(1, 40, 100), "event": 1}, index=ids)
+    >>> score = TimesScore(horizon=24.0, n_repeats=2).fit(features, y)
+    >>> score.predict_interval(features).shape
+    (100, 2)
+    """
+
+    def __init__(
+        self,
+        model: MarkerModel | None = None,
+        *,
+        pooling: Rule = "shrunken",
+        horizon: float = 24.0,
+        n_folds: int = 5,
+        n_repeats: int = 5,
+        seed: int = 0,
+        jobs: int = 1,
+    ) -> None:
+        self.model = model
+        self.pooling = pooling
+        self.horizon = horizon
+        self.n_folds = n_folds
+        self.n_repeats = n_repeats
+        self.seed = seed
+        self.jobs = jobs
+
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: pd.DataFrame,
+        *,
+        groups: object = None,
+        folds: object = None,
+    ) -> Self:
+        """Cross-fit the marker models, learn the variance prior, pool the training patients.
+
+        Parameters
+        ----------
+        X : DataFrame, shape (n, n_features)
+            Features with columns (marker, region), NaN = missing.
+        y : DataFrame
+            Outcome with the columns ``time`` and ``event``, matched by index.
+        groups : array-like, shape (n,), optional
+            Patient of each row, if rows are tiles.
+        folds : array-like, shape (n_repeats, n), optional
+            Fold of each row.
+
+        Returns
+        -------
+        TimesScore
+
+        Raises
+        ------
+        InputError
+            Unknown pooling, fewer than two repeats, and whatever `crossfit` finds.
+        """
+        if self.pooling not in RULES:
+            raise InputError(f"pooling {self.pooling!r} is unknown: use one of {', '.join(RULES)}")
+        self.crossfit_: CrossFit = crossfit(
+            X,
+            y,
+            horizon=self.horizon,
+            model=self.model,
+            n_folds=self.n_folds,
+            n_repeats=self.n_repeats,
+            groups=groups,
+            folds=folds,
+            seed=self.seed,
+            jobs=self.jobs,
+        )
+        variance = out_of_fold_margin_variance(self.crossfit_).to_numpy()
+        self.variance_df_ = float(self.crossfit_.n_repeats - 1)
+        self.prior_: VariancePrior = fit_variance_prior(variance, df=self.variance_df_)
+        self.error_correlation_ = estimate_error_correlation(self.crossfit_.margin.to_numpy())
+        log_hazard = out_of_fold_log_hazard(self.crossfit_)
+        self.tau_squared_ = 0.0
+        if self.pooling == "random_effects":
+            shrunken, df = self._shrink(variance)
+            self.tau_squared_ = estimate_between_marker_variance(
+                log_hazard.to_numpy(), shrunken, df=df, error_correlation=self.error_correlation_
+            )
+        pool = self._pool(log_hazard, variance, 0.95)
+        self.out_of_fold_ = _as_table(pool, log_hazard, out_of_fold_margin(self.crossfit_))
+        self.out_of_fold_evidence_ = out_of_fold_evidence(self.crossfit_)
+        self.training_range_ = X.agg(["min", "max"]).T.sort_index()
+        return self
+
+    def predict(self, X: pd.DataFrame) -> FloatArray:
+        """Score of new patients.
+
+        Parameters
+        ----------
+        X : DataFrame
+            Features with the training columns.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            In (0, 1); NaN for patients without any complete marker.
+        """
+        return self.predict_table(X)["score"].to_numpy(dtype=np.float64)
+
+    def predict_interval(self, X: pd.DataFrame, *, confidence_level: float = 0.95) -> FloatArray:
+        """Interval of the score of new patients.
+
+        Parameters
+        ----------
+        X : DataFrame
+        confidence_level : float, default .95
+
+        Returns
+        -------
+        ndarray, shape (n, 2)
+            Lower and upper limit.
+        """
+        table = self.predict_table(X, confidence_level=confidence_level)
+        return table[["lower", "upper"]].to_numpy(dtype=np.float64)
+
+    def predict_table(self, X: pd.DataFrame, *, confidence_level: float = 0.95) -> pd.DataFrame:
+        """Score, interval, weights and marker probabilities of new patients.
+
+        Parameters
+        ----------
+        X : DataFrame
+        confidence_level : float, default .95
+
+        Returns
+        -------
+        DataFrame
+            Columns of ``out_of_fold_``.
+        """
+        check_is_fitted(self)
+        told = apply_models(self.crossfit_, X)
+        pool = self._pool(told.log_cumulative_hazard, told.variance.to_numpy(), confidence_level)
+        return _as_table(pool, told.log_cumulative_hazard, told.margin)
+
+    def evidence(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Evidence z of new patients: mean over the fold models.
+
+        Parameters
+        ----------
+        X : DataFrame
+
+        Returns
+        -------
+        DataFrame, patient x (marker, region)
+        """
+        check_is_fitted(self)
+        return apply_models(self.crossfit_, X).evidence
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "prior_")
+
+    def _shrink(self, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.prior_.shrink(variance, np.full_like(variance, self.variance_df_))
+
+    def _pool(
+        self, log_hazard: pd.DataFrame, variance: FloatArray, confidence_level: float
+    ) -> LinearPool:
+        shrunken, df = self._shrink(variance)
+        return pool_linear(
+            log_hazard.to_numpy(dtype=np.float64),
+            shrunken,
+            df=df,
+            rule=self.pooling,
+            tau_squared=self.tau_squared_,
+            error_correlation=self.error_correlation_,
+            confidence_level=confidence_level,
+        )
+
+
+def estimate_error_correlation(margin: FloatArray) -> FloatArray:
+    """Correlation of the markers' errors, from their moves together over repeats.
+
+    Each patient's deviations from the mean over repeats are divided by the patient's own spread
+    of that marker, then correlated over all repeats and patients that have both markers.
+
+    Parameters
+    ----------
+    margin : ndarray, shape (n_repeats, n_patients, n_markers)
+        Out-of-fold margins; NaN = missing.
+
+    Returns
+    -------
+    ndarray, shape (n_markers, n_markers)
+        Positive definite (eigenvalues at least .05 before rescaling); 0 where two markers share
+        no patient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> estimate_error_correlation(np.zeros((2, 3, 1)))
+    array([[1.]])
+    """
+    deviation = margin - margin.mean(axis=0)
+    spread = np.sqrt((deviation**2).mean(axis=0))
+    scaled = np.divide(
+        deviation, spread, out=np.zeros_like(deviation), where=np.nan_to_num(spread) > 0
+    )
+    flat = scaled.reshape(-1, margin.shape[2])
+    cross = flat.T @ flat
+    used = (flat != 0).astype(np.float64)
+    shared = np.sqrt(((flat**2).T @ used) * (used.T @ flat**2))
+    correlation = np.divide(cross, shared, out=np.zeros_like(cross), where=shared > 0)
+    np.fill_diagonal(correlation, 1.0)
+    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    mended = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
+    scale = np.sqrt(np.diag(mended))
+    mended = mended / np.outer(scale, scale)
+    np.fill_diagonal(mended, 1.0)
+    return np.asarray((mended + mended.T) / 2, dtype=np.float64)
+
+
+def _as_table(pool: LinearPool, log_hazard: pd.DataFrame, margin: pd.DataFrame) -> pd.DataFrame:
+    table = pd.DataFrame(index=log_hazard.index)
+    table["score"] = event_probability(pool.value)
+    table["se"] = pool.se * np.exp(pool.value - np.exp(pool.value))
+    table["lower"] = event_probability(pool.lower)
+    table["upper"] = event_probability(pool.upper)
+    weighted: Any = (pool.weights * margin.fillna(0.0).to_numpy()).sum(axis=1)
+    table["linear_predictor"] = np.where(np.isnan(pool.value), np.nan, weighted)
+    for m, marker in enumerate(log_hazard.columns):
+        table[f"weight_{marker}"] = pool.weights[:, m]
+    for marker in log_hazard.columns:
+        table[f"probability_{marker}"] = event_probability(log_hazard[marker].to_numpy())
+    return table

@@ -1,0 +1,32 @@
+"""Bayesian hierarchical survival model: evidence by region in, survival curves out."""
+
+from __future__ import annotations
+
+from times_stats._lazy import attach
+
+_EXPORTS = {
+    "SurvivalSpec": "times_stats.survival.spec",
+    "mspline_basis": "times_stats.survival.baseline",
+    "compile_survival": "times_stats.survival.sampling",
+    "fit_survival": "times_stats.survival.sampling",
+    "SurvivalFit": "times_stats.survival.result",
+    "predict_survival": "times_stats.survival.prediction",
+    "predict_rmst": "times_stats.survival.prediction",
+    "linear_predictor": "times_stats.survival.prediction",
+    "Diagnostics": "times_stats.survival.diagnostics",
+    "posterior_summary": "times_stats.survival.checks",
+    "loo": "times_stats.survival.checks",
+    "save_posterior": "times_stats.survival.storage",
+    "load_posterior": "times_stats.survival.storage",
+}
+__all__ = [*_EXPORTS]
+
+__getattr__, __dir__ = attach(
+    __name__,
+    _EXPORTS,
+    {
+        "simulate_prior": "prior predictive checks",
+        "leave_one_cohort_out": "leave-one-cohort-out by refit",
+        "simulation_based_calibration": "simulation-based calibration",
+    },
+)

@@ -1,0 +1,247 @@
+"""Baseline hazards in closed form: Weibull and M-splines, in numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.interpolate import BSpline
+
+from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.errors import InputError
+from times_stats.survival.spec import SPLINE_DEGREE, SurvivalSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a baseline learned from the training data, but for its posterior.
+
+    Parameters
+    ----------
+    kind : {"weibull", "mspline"}
+        Form of the hazard.
+    time_scale : float
+        Median positive follow-up in months; times are divided by it.
+    log_rate : float
+        Log of the crude event rate, where the prior of the level is centred: per `time_scale`
+        (Weibull) or up to the last knot (M-spline).
+    last_event : float
+        Last training event in months. The hazard beyond it is extrapolated.
+    knots : tuple of float
+        Boundary and inner knots in months, ascending from 0; empty for the Weibull.
+    n_shifted : int
+        Events at time 0 moved to half the smallest positive time, where a Weibull hazard is finite.
+    n_uninformative : int
+        Patients censored at time 0: they contribute nothing, and are left out.
+    """
+
+    kind: Literal["weibull", "mspline"]
+    time_scale: float
+    log_rate: float
+    last_event: float
+    knots: tuple[float, ...] = ()
+    n_shifted: int = 0
+    n_uninformative: int = 0
+
+
+def learn_baseline(
+    time: FloatArray, event: IntArray, spec: SurvivalSpec
+) -> tuple[Baseline, FloatArray, BoolArray]:
+    """Learn scale and knots of a baseline, and clear up follow-up of length 0.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n,)
+        Follow-up in months, 0 or more.
+    event : ndarray of int, shape (n,)
+        1 where the event happened.
+    spec : SurvivalSpec
+        Form of the baseline.
+
+    Returns
+    -------
+    baseline : Baseline
+    time : ndarray, shape (n,)
+        Times with events at 0 moved to half the smallest positive time.
+    used : ndarray of bool, shape (n,)
+        False for patients censored at time 0.
+
+    Raises
+    ------
+    InputError
+        If there is no event, no positive time, or fewer distinct event times than knots.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> time, event = np.array([0.0, 0.0, 4.0, 8.0]), np.array([1, 0, 1, 0])
+    >>> baseline, moved, used = learn_baseline(time, event, SurvivalSpec())
+    >>> moved.tolist(), used.tolist()
+    ([2.0, 0.0, 4.0, 8.0], [True, False, True, True])
+    >>> baseline.time_scale, baseline.n_shifted, baseline.n_uninformative
+    (6.0, 1, 1)
+    """
+    positive = time > 0
+    n_events = int(event.sum())
+    if n_events == 0 or not positive.any():
+        raise InputError(
+            "the survival model has no event or no follow-up to learn from: "
+            "give patients with events, or use fewer folds"
+        )
+    shift = (time == 0) & (event == 1)
+    used = positive | shift
+    moved = np.where(shift, time[positive].min() / 2, time)
+    scale = float(np.median(time[positive]))
+    last_event = float(moved[event == 1].max())
+    knots: tuple[float, ...] = ()
+    unit = scale
+    if spec.baseline == "mspline":
+        knots = event_knots(moved[event == 1], n_basis=spec.n_basis)
+        unit = last_event
+    return (
+        Baseline(
+            kind=spec.baseline,
+            time_scale=scale,
+            log_rate=float(np.log(n_events * unit / moved[used].sum())),
+            last_event=last_event,
+            knots=knots,
+            n_shifted=int(shift.sum()),
+            n_uninformative=int((~used).sum()),
+        ),
+        moved,
+        used,
+    )
+
+
+def event_knots(event_times: FloatArray, *, n_basis: int) -> tuple[float, ...]:
+    """Place knots at 0, at quantiles of the distinct event times, and at the last one.
+
+    Parameters
+    ----------
+    event_times : ndarray
+        Times of the events, positive.
+    n_basis : int
+        Number of cubic splines.
+
+    Returns
+    -------
+    tuple of float
+        ``n_basis - 2`` knots, strictly ascending. Distinct times are used so that tied events
+        (follow-up in whole months) never give two knots at one place.
+
+    Raises
+    ------
+    InputError
+        If there are fewer distinct event times than that.
+
+    Examples
+    --------
+    >>> event_knots(np.array([1.0, 2.0, 3.0, 4.0]), n_basis=6)
+    (0.0, 2.0, 3.0, 4.0)
+    """
+    distinct = np.unique(event_times)
+    n_inner = n_basis - SPLINE_DEGREE - 1
+    if distinct.size < n_inner + 2:
+        raise InputError(
+            f"{distinct.size} distinct event times carry no M-spline baseline of {n_basis} "
+            f"splines, which needs {n_inner + 2}: use baseline 'weibull' or a smaller n_basis"
+        )
+    inner = np.quantile(distinct, np.arange(1, n_inner + 1) / (n_inner + 1))
+    return (0.0, *(float(knot) for knot in inner), float(distinct[-1]))
+
+
+def mspline_basis(times: FloatArray, knots: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
+    r"""Evaluate cubic M-splines and their integrals, constant beyond the last knot.
+
+    Parameters
+    ----------
+    times : array-like, shape (n,)
+        Times, 0 or more, in the unit of the knots.
+    knots : tuple of float
+        Boundary and inner knots, strictly ascending.
+
+    Returns
+    -------
+    basis : ndarray, shape (n, n_knots + 2)
+        M-splines: each integrates to one between the boundary knots.
+    integral : ndarray, shape (n, n_knots + 2)
+        I-splines, from the first knot to each time.
+
+    Notes
+    -----
+    :math:`M_k = (d+1) B_k / (\tau_{k+d+1} - \tau_k)` with B-splines :math:`B_k` of degree
+    :math:`d = 3` on the knots :math:`\tau`; the same functions as ``mSpline`` and ``iSpline`` of
+    the R package splines2 with ``intercept = TRUE``. Beyond the last knot :math:`M_k` keeps its
+    value there and the integral goes on linearly. Ramsay (1988), doi:10.1214/ss/1177012761.
+
+    Examples
+    --------
+    >>> basis, integral = mspline_basis(np.array([0.0, 2.0, 3.0]), (0.0, 1.0, 2.0))
+    >>> basis.shape, integral[1].round(6).tolist()
+    ((3, 5), [1.0, 1.0, 1.0, 1.0, 1.0])
+    >>> bool((basis[2] == basis[1]).all())
+    True
+    """
+    at = np.asarray(times, dtype=np.float64)
+    first, last = knots[0], knots[-1]
+    full = np.concatenate([[first] * SPLINE_DEGREE, knots, [last] * SPLINE_DEGREE])
+    spline = BSpline(full, np.diag(1 / _support(full)), SPLINE_DEGREE, extrapolate=False)
+    inside = np.clip(at, first, last)
+    basis = np.maximum(spline(inside), 0.0)
+    integral = np.maximum(spline.antiderivative()(inside), 0.0)
+    return basis, integral + (at - inside)[:, None] * basis
+
+
+def constant_hazard_weights(knots: tuple[float, ...]) -> FloatArray:
+    """Return the weights of the M-splines that make the hazard constant up to the last knot.
+
+    Parameters
+    ----------
+    knots : tuple of float
+        Boundary and inner knots, strictly ascending.
+
+    Returns
+    -------
+    ndarray, shape (n_knots + 2,)
+        Weights that sum to one; B-splines sum to one, so each is its spline's share of support.
+
+    Examples
+    --------
+    >>> weights = constant_hazard_weights((0.0, 1.0, 4.0))
+    >>> basis, _ = mspline_basis(np.array([0.5, 3.0]), (0.0, 1.0, 4.0))
+    >>> (basis @ weights).round(6).tolist()
+    [0.25, 0.25]
+    """
+    full = np.concatenate([[knots[0]] * SPLINE_DEGREE, knots, [knots[-1]] * SPLINE_DEGREE])
+    weights = _support(full)
+    return np.asarray(weights / weights.sum())
+
+
+def _support(full: FloatArray) -> FloatArray:
+    """Width of each spline's support over degree + 1: the reciprocal of its M-spline scale."""
+    order = SPLINE_DEGREE + 1
+    return np.asarray((full[order:] - full[:-order]) / order)
+
+
+def log_hazard_terms(baseline: Baseline, time: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the data columns that the hazard and its integral need, on the scaled time.
+
+    Parameters
+    ----------
+    baseline : Baseline
+        Scale and knots.
+    time : ndarray, shape (n,)
+        Months.
+
+    Returns
+    -------
+    tuple of ndarray
+        M-spline: basis and integral, each (n, n_basis). Weibull: log scaled time in one column,
+        and an empty column block.
+    """
+    if baseline.kind == "weibull":
+        with np.errstate(divide="ignore"):
+            return np.log(time / baseline.time_scale)[:, None], np.empty((time.size, 0))
+    scaled = tuple(knot / baseline.time_scale for knot in baseline.knots)
+    return mspline_basis(time / baseline.time_scale, scaled)

@@ -1,0 +1,150 @@
+"""What a fit says about itself: forest table, pointwise likelihood, leave-one-out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from times_stats.errors import InputError
+from times_stats.survival.diagnostics import Diagnostics, diagnose
+from times_stats.survival.hazard import (
+    baseline_cumulative_hazard,
+    baseline_log_hazard,
+    stacked,
+)
+from times_stats.survival.result import SurvivalFit
+
+__all__ = ["Diagnostics", "diagnose", "log_likelihood", "loo", "posterior_summary"]
+
+
+def posterior_summary(fit: SurvivalFit, *, prob: float = 0.95) -> pd.DataFrame:
+    """Tabulate the slopes by marker and region, for a forest plot.
+
+    Parameters
+    ----------
+    fit : SurvivalFit
+        Fitted model.
+    prob : float
+        Mass of the equal-tailed credible interval.
+
+    Returns
+    -------
+    DataFrame
+        One row per coefficient: marker, region, mean, sd, lower, upper, rhat, ess (the smaller of
+        bulk and tail). A slope multiplies evidence in log-hazard units: 1 takes the boosted model
+        at its word, 0 ignores it. Intervals are conditional on the evidence.
+
+    Raises
+    ------
+    InputError
+        If `prob` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from times_stats.survival import posterior_summary
+    >>> posterior_summary(fit)[["marker", "region", "mean", "lower", "upper"]]  # doctest: +SKIP
+    """
+    if not 0 < prob < 1:
+        raise InputError(f"prob is {prob}: use a number between 0 and 1")
+    posterior = fit.posterior["posterior"].to_dataset()
+    beta = posterior[["beta"]]
+    draws = stacked(posterior, "beta")
+    lower, upper = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+    sizes = [az.ess(beta, method=method)["beta"].to_numpy() for method in ("bulk", "tail")]
+    return pd.DataFrame(
+        {
+            "marker": fit.columns.get_level_values(0),
+            "region": fit.columns.get_level_values(1),
+            "mean": draws.mean(axis=0),
+            "sd": draws.std(axis=0, ddof=1),
+            "lower": lower,
+            "upper": upper,
+            "rhat": az.rhat(beta)["beta"].to_numpy(),
+            "ess": np.minimum(*sizes),
+        }
+    )
+
+
+def log_likelihood(fit: SurvivalFit) -> xr.DataArray:
+    r"""Evaluate each training patient's log likelihood, :math:`d \log h(t) - H(t)`, per draw.
+
+    Parameters
+    ----------
+    fit : SurvivalFit
+        Fitted model with its training data.
+
+    Returns
+    -------
+    DataArray
+        Dims ``chain, draw, patient``; density per month, so baselines can be compared.
+
+    Raises
+    ------
+    InputError
+        If the fit was saved without its training data.
+
+    Examples
+    --------
+    >>> from times_stats.survival.checks import log_likelihood
+    >>> log_likelihood(fit).sum("patient")  # doctest: +SKIP
+    """
+    tree = fit.training_data()
+    posterior = tree["posterior"].to_dataset()
+    time = tree["observed_data"]["time"].to_numpy()
+    event = tree["observed_data"]["event"].to_numpy()
+    evidence = tree["constant_data"]["evidence"].to_numpy()
+    eta = np.einsum("sk,nk->sn", stacked(posterior, "beta"), evidence)
+    if fit.n_cohorts > 1:
+        code = tree["constant_data"]["cohort_index"].to_numpy()
+        eta = eta + stacked(posterior, "cohort_effect")[:, code]
+    cumulative = baseline_cumulative_hazard(fit.baseline, posterior, time) * np.exp(eta)
+    pointwise = event * (baseline_log_hazard(fit.baseline, posterior, time) + eta) - cumulative
+    chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
+    return xr.DataArray(
+        pointwise.reshape(chains, draws, -1),
+        dims=("chain", "draw", "patient"),
+        coords={name: posterior[name].to_numpy() for name in ("chain", "draw")}
+        | {"patient": tree["observed_data"]["patient"].to_numpy()},
+        name="outcome",
+    )
+
+
+def loo(fit: SurvivalFit) -> Any:
+    """Estimate leave-one-out predictive density, pointwise by patient (PSIS-LOO).
+
+    Parameters
+    ----------
+    fit : SurvivalFit
+        Fitted model with its training data.
+
+    Returns
+    -------
+    arviz_stats.ELPDData
+        With ``elpd``, ``se``, pointwise ``elpd_i`` and ``pareto_k``. To choose a baseline and to
+        find outliers only: it is conditional on evidence that was learned with these outcomes.
+
+    Raises
+    ------
+    InputError
+        If the fit was saved without its training data.
+
+    References
+    ----------
+    Vehtari, Gelman and Gabry (2017), doi:10.1007/s11222-016-9696-4.
+
+    Examples
+    --------
+    >>> from times_stats.survival import loo
+    >>> loo(fit).elpd  # doctest: +SKIP
+    """
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": fit.posterior["posterior"].to_dataset(),
+            "log_likelihood": log_likelihood(fit).to_dataset(),
+        }
+    )
+    return az.loo(tree, pointwise=True)

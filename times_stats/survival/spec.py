@@ -1,0 +1,164 @@
+"""What survival model is fitted: baseline, priors, sampler settings and the gate. No data."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from times_stats._checks import Faults, nearest_key
+from times_stats.errors import NotBuiltError
+
+SPLINE_DEGREE = 3
+BASELINES = ("weibull", "mspline")
+_PLANNED = {"piecewise": "piecewise exponential baseline"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurvivalSpec:
+    r"""Survival model on evidence by marker and region.
+
+    .. math::
+
+        \eta_i = \sum_{m,r} \beta_{mr} z_{imr} + a_{c(i)}, \qquad
+        \beta_{mr} = \mu + \text{marker}_m + \text{region}_r + \text{interaction}_{mr}
+
+    Every group of effects, and the cohort effects :math:`a`, is normal around 0 with its own
+    half-normal scale. Groups that the columns cannot tell apart are left out: with one marker
+    :math:`\beta = \mu + \text{region}`, with one region a marker
+    :math:`\beta = \mu + \text{marker}`, with one column :math:`\beta = \mu`, with one cohort no
+    :math:`a`.
+
+    Parameters
+    ----------
+    baseline : {"weibull", "mspline"}
+        ``weibull``: :math:`H(t) = e^{\alpha_0 + \eta} (t/s)^{k}` with `s` the median follow-up.
+        ``mspline``: :math:`h(t) = e^{\alpha_0 + \eta} \sum_k w_k M_k(t)`, weights a softmax of a
+        random walk, constant hazard beyond the last training event.
+    n_basis : int
+        Cubic M-splines of the ``mspline`` baseline, 4 or more: ``n_basis - 4`` inner knots at
+        quantiles of the event times. Six follow one bend early and one late, which is what 60 to
+        100 events support.
+    prior_slope_mean, prior_slope_sd : float
+        Normal prior of :math:`\mu`. The evidence is already a log hazard, so the slope is a
+        recalibration: 1 trusts the boosted models, 0 ignores them; they overfit, hence 1/2 +- 1/2.
+    prior_effect_scale : float
+        Half-normal scale of the three effect scales. A slope that leaves the common one by more
+        than 1 would turn evidence round or double it: twice this scale.
+    prior_cohort_scale : float
+        Half-normal scale of the sd of cohort effects: 95 % of cohort hazard ratios to the average
+        lie between e^-1 and e^1 at the prior median or so. With 3 or 4 cohorts it matters; vary it.
+    prior_intercept_sd : float
+        Normal prior of the log level around the crude event rate of the training data: within a
+        factor e^4 of it (centring as in rstanarm and survextrap).
+    prior_shape_sd : float
+        Normal prior of the log Weibull shape around 0: shapes .38 to 2.7.
+    prior_smoothness_scale : float
+        Half-normal scale of the steps of the random walk (log weights) away from the weights that
+        make the hazard constant (Jackson 2023).
+    parameterisation : {"auto", "centred", "non_centred"}
+        Of the effects. ``auto`` chooses by the information in the data: non-centred while there
+        are fewer than `events_for_centring` events per group (coefficient or cohort), centred
+        from there on. Few events leave the posterior of effect and scale a funnel, which only the
+        non-centred form samples; many events tie each effect down, and then only the centred
+        form is quick.
+    events_for_centring : float
+        Threshold of ``auto``.
+    chains, tune, draws : int
+        Chains, and warm-up and kept draws of each.
+    target_accept : float
+        Acceptance rate the step size is tuned to.
+    max_rhat, min_ess, max_divergent : float
+        The gate: a fit is "converged" only when R-hat of every quantity is below `max_rhat`, bulk
+        and tail effective sample sizes reach `min_ess`, and at most the share `max_divergent` of
+        the kept draws diverged (default 1 in 1000: the non-centred form leaves a stray divergence
+        in the neck of the funnel, where a scale is near 0). Thresholds of Vehtari et al. (2021);
+        `for_folds` has wider ones.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range.
+    NotBuiltError
+        If the baseline is one that comes later.
+
+    References
+    ----------
+    Brilleman et al. (2020), arXiv:2002.09633. Jackson (2023), doi:10.1186/s12874-023-02094-1.
+    Vehtari et al. (2021), doi:10.1214/20-BA1221. Papaspiliopoulos et al. (2007),
+    doi:10.1214/088342307000000014.
+
+    Examples
+    --------
+    >>> SurvivalSpec(baseline="mspline").n_basis
+    6
+    >>> SurvivalSpec().for_folds().max_rhat
+    1.05
+    """
+
+    baseline: Literal["weibull", "mspline"] = "weibull"
+    n_basis: int = 6
+    prior_slope_mean: float = 0.5
+    prior_slope_sd: float = 0.5
+    prior_effect_scale: float = 0.5
+    prior_cohort_scale: float = 0.5
+    prior_intercept_sd: float = 2.0
+    prior_shape_sd: float = 0.5
+    prior_smoothness_scale: float = 1.0
+    parameterisation: Literal["auto", "centred", "non_centred"] = "auto"
+    events_for_centring: float = 200.0
+    chains: int = 4
+    tune: int = 1000
+    draws: int = 1000
+    target_accept: float = 0.95
+    max_rhat: float = 1.01
+    min_ess: float = 400.0
+    max_divergent: float = 0.001
+
+    def __post_init__(self) -> None:
+        if self.baseline in _PLANNED:
+            raise NotBuiltError(f"baseline = '{self.baseline}'", _PLANNED[self.baseline])
+        faults = Faults()
+        if self.baseline not in BASELINES:
+            near = nearest_key(str(self.baseline), BASELINES)
+            faults.add(
+                f"survival baseline '{self.baseline}' is not known: use "
+                + (f"'{near}'" if near else " or ".join(f"'{name}'" for name in BASELINES))
+            )
+        if self.parameterisation not in ("auto", "centred", "non_centred"):
+            faults.add(
+                f"parameterisation '{self.parameterisation}' is not known: "
+                "use 'auto', 'centred' or 'non_centred'"
+            )
+        if self.n_basis < SPLINE_DEGREE + 1:
+            faults.add(f"n_basis is {self.n_basis}: use 4 or more cubic splines")
+        for name in (field.name for field in dataclasses.fields(self)):
+            value = getattr(self, name)
+            if name.startswith("prior_") and name != "prior_slope_mean" and not 0 < value < 1e6:
+                faults.add(f"{name} is {value}: use a positive number")
+        for name, least in (("chains", 1), ("tune", 1), ("draws", 4)):
+            if getattr(self, name) < least:
+                faults.add(f"{name} is {getattr(self, name)}: use {least} or more")
+        if not 0 < self.target_accept < 1:
+            faults.add(f"target_accept is {self.target_accept}: use a number between 0 and 1")
+        faults.raise_if_any("survival settings")
+
+    def for_folds(self) -> SurvivalSpec:
+        """Return the same model with fewer draws and a wider gate, for the fits of an outer loop.
+
+        Returns
+        -------
+        SurvivalSpec
+            Two chains of 500 + 500 draws; R-hat below 1.05, effective sample sizes of 100, 1 % of
+            the draws divergent at most. Only posterior means of held-out patients are used, and
+            their Monte Carlo error is a tenth of the posterior sd at 100 effective draws.
+        """
+        return dataclasses.replace(
+            self,
+            chains=min(self.chains, 2),
+            tune=min(self.tune, 500),
+            draws=min(self.draws, 500),
+            max_rhat=1.05,
+            min_ess=100.0,
+            max_divergent=0.01,
+        )

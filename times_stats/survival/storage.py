@@ -1,0 +1,195 @@
+"""Save a fit in plain formats: NetCDF for the draws, JSON for the rest; no pickle, no warm-up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from times_stats import __version__
+from times_stats.errors import InputError, ModelFileError
+from times_stats.survival.baseline import Baseline
+from times_stats.survival.diagnostics import Diagnostics
+from times_stats.survival.effects import check_columns
+from times_stats.survival.result import SurvivalFit
+from times_stats.survival.spec import SurvivalSpec
+
+DRAWS_FILE = "posterior.nc"
+RECORD_FILE = "survival.json"
+_FORMAT = 1
+_MAX_RECORD_BYTES = 4_000_000
+_TRAINING = ("constant_data", "observed_data")
+
+
+def save_posterior(fit: SurvivalFit, directory: str | Path, *, training_data: bool = True) -> None:
+    """Write a fit as ``posterior.nc`` and ``survival.json``.
+
+    Parameters
+    ----------
+    fit : SurvivalFit
+        Fitted model.
+    directory : path
+        Folder, made if it is not there.
+    training_data : bool
+        Whether evidence and outcomes of the training patients go along. Leave them out of a model
+        that is handed on.
+
+    Examples
+    --------
+    >>> from times_stats.survival import save_posterior
+    >>> save_posterior(fit, "model", training_data=False)  # doctest: +SKIP
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    groups = {
+        name: child.to_dataset()
+        for name, child in fit.posterior.children.items()
+        if training_data or name not in _TRAINING
+    }
+    xr.DataTree.from_dict(groups).to_netcdf(folder / DRAWS_FILE, engine="h5netcdf")
+    record = {
+        "format": _FORMAT,
+        "version": __version__,
+        "spec": dataclasses.asdict(fit.spec),
+        "baseline": dataclasses.asdict(fit.baseline),
+        "diagnostics": dataclasses.asdict(fit.diagnostics),
+        "columns": [list(pair) for pair in fit.columns],
+        **{
+            name: getattr(fit, name)
+            for name in (
+                *("cohorts", "n_cohorts", "n", "events", "n_filled"),
+                *("seed", "slope_prior", "centred"),
+            )
+        },
+    }
+    text = json.dumps(record, indent=2, sort_keys=True)
+    (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_posterior(directory: str | Path) -> SurvivalFit:
+    """Read a fit that `save_posterior` wrote; it predicts the same numbers.
+
+    Parameters
+    ----------
+    directory : path
+        Folder with ``posterior.nc`` and ``survival.json``.
+
+    Returns
+    -------
+    SurvivalFit
+
+    Raises
+    ------
+    ModelFileError
+        If a file is missing, damaged, of another format, or the two do not belong together.
+
+    Examples
+    --------
+    >>> load_posterior("no such folder")
+    Traceback (most recent call last):
+    ...
+    times_stats.errors.ModelFileError: ...survival.json: the file is missing or unreadable: ...
+    """
+    folder = Path(directory)
+    path = folder / RECORD_FILE
+    try:
+        if path.stat().st_size > _MAX_RECORD_BYTES:
+            raise ModelFileError("the file is too large to be a record", source=str(path))
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(
+            "the file is missing or unreadable: save the model again", source=str(path)
+        ) from error
+    try:
+        fit = _from_record(record, _read_draws(folder / DRAWS_FILE))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        detail = str(error) if isinstance(error, InputError) else type(error).__name__
+        raise ModelFileError(
+            f"the record is damaged or of another version ({detail}): save the model again",
+            source=str(path),
+        ) from error
+    _check_shapes(fit, str(folder / DRAWS_FILE))
+    return fit
+
+
+def _read_draws(path: Path) -> xr.DataTree:
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as stored:
+            return stored.load()
+    except Exception as error:  # h5py raises whatever it meets in a damaged file
+        raise ModelFileError(
+            "the posterior is missing or unreadable: save the model again", source=str(path)
+        ) from error
+
+
+def _from_record(record: dict[str, Any], draws: xr.DataTree) -> SurvivalFit:
+    if record["format"] != _FORMAT:
+        raise ModelFileError(f"format {record['format']} is not {_FORMAT}: save the model again")
+    baseline = dict(record["baseline"])
+    baseline["knots"] = tuple(float(knot) for knot in baseline["knots"])
+    diagnostics = dict(record["diagnostics"])
+    diagnostics["reasons"] = tuple(str(reason) for reason in diagnostics["reasons"])
+    mean, sd = (float(value) for value in record["slope_prior"])
+    slopes, cohorts = (bool(value) for value in record["centred"])
+    pairs = [(str(marker), str(region)) for marker, region in record["columns"]]
+    return SurvivalFit(
+        spec=SurvivalSpec(**record["spec"]),
+        posterior=draws,
+        columns=check_columns(pd.MultiIndex.from_tuples(pairs)),
+        cohorts=tuple(str(name) for name in record["cohorts"]),
+        n_cohorts=int(record["n_cohorts"]),
+        baseline=Baseline(**baseline),
+        diagnostics=Diagnostics(**diagnostics),
+        n=int(record["n"]),
+        events=int(record["events"]),
+        n_filled=int(record["n_filled"]),
+        seed=int(record["seed"]),
+        slope_prior=(mean, sd),
+        centred=(slopes, cohorts),
+    )
+
+
+def _check_shapes(fit: SurvivalFit, source: str) -> None:
+    """Refuse draws that do not have the sizes the record speaks of, or are not finite."""
+    wanted = {"slope": 0, "intercept": 0, "beta": len(fit.columns)}
+    if fit.baseline.kind == "weibull":
+        wanted["shape"] = 0
+    else:
+        wanted["weight"] = fit.spec.n_basis
+    if fit.n_cohorts > 1:
+        wanted |= {"cohort_scale": 0, "cohort_effect": len(fit.cohorts)}
+    if "posterior" not in fit.posterior.children:
+        raise ModelFileError("there is no group 'posterior': save the model again", source=source)
+    posterior = fit.posterior["posterior"].to_dataset()
+    scale_fine = fit.baseline.time_scale > 0 and np.isfinite(fit.baseline.time_scale)
+    if fit.baseline.kind != fit.spec.baseline or not scale_fine:
+        raise ModelFileError(
+            "baseline and record do not agree: save the model again", source=source
+        )
+    if fit.baseline.knots and not (np.diff(fit.baseline.knots) > 0).all():
+        raise ModelFileError("the knots do not ascend: save the model again", source=source)
+    for name, size in wanted.items():
+        found = posterior.get(name)
+        shape = None if found is None else found.shape[2:]
+        if (
+            found is None
+            or found.dims[:2] != ("chain", "draw")
+            or shape != ((size,) if size else ())
+        ):
+            raise ModelFileError(
+                f"draws of {name} do not have the shape the record says: save the model again",
+                source=source,
+            )
+        if found.dtype.kind != "f" or not np.isfinite(found.to_numpy()).all():
+            raise ModelFileError(
+                f"draws of {name} are not finite numbers: save the model again", source=source
+            )
