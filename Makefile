@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
 PINS := pyproject.toml constraints.txt
 
@@ -44,7 +44,7 @@ lint: $(VENV)/dev.stamp
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-docs: $(VENV)/docs.stamp
+docs: $(VENV)/dev.stamp
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
@@ -72,10 +72,7 @@ $(VENV)/runtime.stamp: $(VENV)/python.stamp $(PINS)
 	@$(PIP) -e .
 	@touch $@
 
+# The docs extra too: tests read docstrings with numpydoc.
 $(VENV)/dev.stamp: $(VENV)/python.stamp $(PINS)
-	@$(PIP) -e ".[dev]"
-	@touch $@ $(VENV)/runtime.stamp
-
-$(VENV)/docs.stamp: $(VENV)/python.stamp $(PINS)
-	@$(PIP) -e ".[docs]"
+	@$(PIP) -e ".[dev,docs]"
 	@touch $@ $(VENV)/runtime.stamp

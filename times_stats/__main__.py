@@ -44,10 +44,10 @@ def _non_negative(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="print errors only")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    fitting = argparse.ArgumentParser(add_help=False)
+    fitting = _Parser(add_help=False)
     fitting.add_argument("--seed", type=_non_negative, help="instead of the study's seed")
     fitting.add_argument(
         "--jobs",

@@ -59,10 +59,10 @@ def simulate_study(
     """Simulate stainings by region and a censored Weibull outcome with known truth.
 
     Each marker has an *amount* (log-normal, correlated .3 between markers) and *shares* that spread
-    it over the regions; a region's value is amount x shares x number of regions, so the plain mean
-    over regions is exactly the amount. Level and location are therefore separate by construction:
-    with ``location_effect=0`` the outcome is independent of where the markers sit, given how much
-    of them there is.
+    it over the regions, the first region holding most on average; a region's value is amount x
+    shares x number of regions, so the plain mean over regions is exactly the amount. Level and
+    location are therefore separate by construction: with ``location_effect=0`` the outcome is
+    independent of where the markers sit, given how much of them there is.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def simulate_study(
     >>> study.truth["linear_predictor"].index[0]
     'P001'
     """
-    _check_arguments(n_patients, markers, regions, n_cohorts, missing_block)
+    _check_arguments(n_patients, markers, regions, n_cohorts, missing_block=missing_block)
     names = [f"M{1 + m}" for m in range(markers)]
     places = [_REGIONS[r] if r < len(_REGIONS) else f"region_{1 + r}" for r in range(regions)]
     width = max(3, len(str(n_patients)))
@@ -115,7 +115,7 @@ def simulate_study(
     levels = _correlated_normals(rng, n_patients, markers)
     log_share = rng.standard_normal((n_patients, markers, regions))
     log_share -= log_share.mean(axis=2, keepdims=True)
-    shares = np.exp(0.7 * log_share)
+    shares = np.exp(0.7 * log_share + np.linspace(0.3, -0.3, regions))
     shares /= shares.sum(axis=2, keepdims=True)
     amounts = np.exp(4.0 + 0.6 * levels)
     values = amounts[:, :, None] * shares * regions
@@ -171,7 +171,7 @@ def simulate_study(
 
 
 def _check_arguments(
-    n_patients: int, markers: int, regions: int, n_cohorts: int, missing_block: bool
+    n_patients: int, markers: int, regions: int, n_cohorts: int, *, missing_block: bool
 ) -> None:
     faults = [
         f"{name} must be at least {least}, got {value}"
@@ -192,7 +192,10 @@ def _check_arguments(
 def _correlated_normals(rng: np.random.Generator, n: int, k: int) -> FloatArray:
     shared = rng.standard_normal((n, 1))
     own = rng.standard_normal((n, k))
-    return np.sqrt(_MARKER_CORRELATION) * shared + np.sqrt(1.0 - _MARKER_CORRELATION) * own
+    mixed: FloatArray = (
+        np.sqrt(_MARKER_CORRELATION) * shared + np.sqrt(1.0 - _MARKER_CORRELATION) * own
+    )
+    return mixed
 
 
 def _simulate_outcome(
@@ -211,9 +214,10 @@ def _simulate_outcome(
 def _long_table(
     values: FloatArray, ids: pd.Index, places: list[str], names: list[str]
 ) -> pd.DataFrame:
-    columns = pd.MultiIndex.from_product([names, places], names=["marker", "region"])
-    wide = pd.DataFrame(values.reshape(len(ids), -1), index=ids, columns=columns)
-    long = wide.stack(["marker", "region"]).rename("value").reset_index()
+    keys = pd.MultiIndex.from_product(
+        [ids, names, places], names=["patient_id", "marker", "region"]
+    )
+    long = pd.DataFrame({"value": values.ravel()}, index=keys).reset_index()
     long = long[["patient_id", "region", "marker", "value"]]
     return long.sort_values(["patient_id", "marker", "region"], ignore_index=True)
 

@@ -101,7 +101,7 @@ PLANNED = [
     "audit.check_run",
 ]
 
-# A docstring says what goes in and what comes out; GL03/SS05/... of numpydoc are matters of taste.
+# A docstring names everything that goes in and what comes out; the rest of numpydoc is taste.
 DOCSTRING_FAULTS = {
     "GL01",  # text starts on the wrong line
     "GL06",  # unknown section
@@ -110,11 +110,7 @@ DOCSTRING_FAULTS = {
     "SS01",  # no summary
     "PR01",  # a parameter is not documented
     "PR02",  # a documented parameter does not exist
-    "PR03",  # parameters in the wrong order
-    "PR04",  # a parameter without type
-    "PR07",  # a parameter without description
     "RT01",  # no Returns section
-    "RT03",  # a return value without description
     "YD01",  # no Yields section
 }
 
@@ -240,6 +236,8 @@ def docstring_faults(value: type | types.FunctionType) -> list[str]:
     """
     errors = validate(f"{value.__module__}.{value.__qualname__}")["errors"]
     faults = [f"{code} {text}" for code, text in errors if code in DOCSTRING_FAULTS]
+    if inspect.isclass(value) and "__init__" not in vars(value):  # inherited with its docstring
+        return [fault for fault in faults if not fault.startswith("PR01")]
     if not dataclasses.is_dataclass(value):
         return faults
     sections = get_doc_object(value)

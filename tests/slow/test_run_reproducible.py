@@ -71,7 +71,10 @@ def write_study(folder: Path, *, shuffle: bool = False) -> Path:
     patients["days"] = (patients["days"] * 30.4375).round()
     long = simulated.measurements
     if shuffle:
-        patients, long = patients.sample(frac=1, random_state=3), long.sample(frac=1, random_state=5)
+        patients, long = (
+            patients.sample(frac=1, random_state=3),
+            long.sample(frac=1, random_state=5),
+        )
     folder.mkdir()
     patients.to_csv(folder / "clinic.csv", index=False)
     long.to_csv(folder / "long.csv", index=False)

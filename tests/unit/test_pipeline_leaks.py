@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from times_stats.boosting.evidence import apply_models
 from times_stats.features.matrix import build_feature_table
 from times_stats.pipeline import nested
 from times_stats.pipeline.nested import NestedSettings, learn_fold
+from times_stats.score.shrinkage import fit_variance_prior
 from times_stats.simulate import simulate_study
 from times_stats.tables.study import build_study, outcome
 
@@ -63,12 +65,12 @@ def moved(data):
     """Name what moves for the first test patient when the test patients are altered."""
     features, y, stages, train, test = data
     before, after = (
-        seen_by_first(
-            learn_fold(x, out, stages, train=train, test=test, settings=SETTINGS, seed=5)
-        )
+        seen_by_first(learn_fold(x, out, stages, train=train, test=test, settings=SETTINGS, seed=5))
         for x, out in ((features, y), altered(features, y, test))
     )
-    return {name for name in before if not np.array_equal(before[name], after[name], equal_nan=True)}
+    return {
+        name for name in before if not np.array_equal(before[name], after[name], equal_nan=True)
+    }
 
 
 def test_sealed_when_nothing_leaks(data):
@@ -126,12 +128,10 @@ def leak_calibration(monkeypatch):
 def leak_weights(monkeypatch):
     class Leaky(nested.TimesScore):
         def predict_table(self, X):
-            # The weights are divided by what the other test patients' margins look like.
-            table = super().predict_table(X)
-            scale = 1 + table["linear_predictor"].std()
-            return table.assign(
-                linear_predictor=table["linear_predictor"] / scale, score=table["score"] / scale
-            )
+            # The prior of the variances, and with it the weights, is learned on the test patients.
+            variance = apply_models(self.crossfit_, X).variance.to_numpy()
+            self.prior_ = fit_variance_prior(variance, df=self.variance_df_)
+            return super().predict_table(X)
 
     monkeypatch.setattr(nested, "TimesScore", Leaky)
     return "times_score linear predictor"

@@ -25,7 +25,9 @@ def test_hash_knows_values_not_storage():
     as_nullable = TABLE.astype({"event": "Int64", "time": "Float64", "patient_id": "string"})
     as_category = TABLE.astype({"patient_id": "category"})
     zero = TABLE.assign(event=[1.0, -0.0])
-    assert {hash_frame(t) for t in (as_float, as_nullable, as_category, zero)} == {hash_frame(TABLE)}
+    assert {hash_frame(t) for t in (as_float, as_nullable, as_category, zero)} == {
+        hash_frame(TABLE)
+    }
 
 
 @pytest.mark.parametrize(

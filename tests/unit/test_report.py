@@ -5,6 +5,7 @@ import dataclasses
 import re
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ import pandas as pd
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from report_factory import make_contents, make_demo  # noqa: E402
+from report_factory import make_contents, make_demo
 
 from times_stats.errors import InputError
 from times_stats.report.formatting import fixed, metric_interval, p_value
 from times_stats.report.page import render_report, write_report
-from times_stats.report.verdicts import discrimination_verdict, verdicts
+from times_stats.report.verdicts import discrimination_verdict, short_verdict, verdicts
 
 SECTIONS = [
     "What is estimated",
@@ -130,7 +131,7 @@ def test_the_page_is_accessible(demo_html):
     assert ("html", {"lang": "en"}) in page.tags
     levels = [level for level, _ in page.headings]
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     alts = [attrs.get("alt") or "" for tag, attrs in page.tags if tag == "img"]
     assert len(alts) >= 16
     assert all(len(alt) > 40 for alt in alts)
@@ -277,6 +278,7 @@ def test_the_verdict_follows_the_interval(lower, upper, said):
         }
     )
     text = " ".join(discrimination_verdict(table, "times_score"))
+    assert short_verdict(table, "times_score").endswith("the TNM stage")
     assert said in text
     assert "not shown to rank patients better than chance" in text
 

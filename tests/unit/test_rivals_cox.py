@@ -54,7 +54,9 @@ def test_unpenalised_fit_is_that_of_coxph_efron(problem):
     np.testing.assert_allclose(model.coef_, golden(problem, "plain_coef"), rtol=1e-7)
     se = np.sqrt(np.diag(model.covariance_))
     np.testing.assert_allclose(se, golden(problem, "plain_se"), rtol=1e-7)
-    assert model.log_likelihood_ == pytest.approx(golden(problem, "plain_loglik").iloc[0], rel=1e-10)
+    assert model.log_likelihood_ == pytest.approx(
+        golden(problem, "plain_loglik").iloc[0], rel=1e-10
+    )
     base = golden(problem, "plain_cumhaz")
     survival = model.predict_survival(X.mean().to_frame().T, times=base.index.astype(float))
     np.testing.assert_allclose(-np.log(survival[0]), base, rtol=1e-6, atol=1e-12)
@@ -212,7 +214,9 @@ def test_is_a_scikit_learn_estimator():
 
 def test_separated_events_stay_finite():
     X = pd.DataFrame({"x": np.r_[np.zeros(20), np.ones(20)]})
-    y = pd.DataFrame({"time": np.r_[np.full(20, 50.0), np.arange(1, 21)], "event": np.repeat([0, 1], 20)})
+    y = pd.DataFrame(
+        {"time": np.r_[np.full(20, 50.0), np.arange(1, 21)], "event": np.repeat([0, 1], 20)}
+    )
     model = RidgeCox().fit(X, y)
     assert np.isfinite(model.predict(X)).all()
     assert model.coef_[0] > 0.5
@@ -238,7 +242,7 @@ def test_one_event_is_enough_and_none_is_an_error():
         (lambda X, y: RidgeCox(transform="log").fit(X, y), "transform must be"),
         (lambda X, y: RidgeCox().fit(X.assign(x1=np.inf), y), "infinite"),
         (lambda X, y: RidgeCox().fit(X, y).predict(X[["x0"]]), "missing from X"),
-        (lambda X, y: RidgeCox().predict(X), "not fitted"),
+        (lambda X, _: RidgeCox().predict(X), "not fitted"),
         (
             lambda X, y: RidgeCox(penalty={"features": 0.0}).fit(X.assign(x1=X["x0"]), y),
             "not identified",

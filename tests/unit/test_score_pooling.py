@@ -49,7 +49,7 @@ def test_published_values_of_all_61_samples(published):
 
 def test_published_rule_refuses_a_zero_variance_by_row():
     mean = pd.DataFrame([[0.5, 0.6], [0.4, 0.3]], index=["p1", "p2"])
-    with pytest.raises(ValueError, match="variance zero or missing in row p2: .*pool_shrunken"):
+    with pytest.raises(ValueError, match=r"variance zero or missing in row p2: .*pool_shrunken"):
         pool_published(mean, [[0.1, 0.1], [0.0, 0.1]])
     with pytest.raises(InputError, match=r"mean outside \(0, 1\] in row p1"):
         pool_published(mean - 0.5, [[0.1, 0.1], [0.1, 0.1]])

@@ -12,7 +12,7 @@ from times_stats.simulate import simulate_study
 
 
 def wide(study):
-    return study.measurements.pivot(
+    return study.measurements.pivot_table(
         index="patient_id", columns=["marker", "region"], values="value"
     ).sort_index(axis=1)
 
@@ -88,7 +88,9 @@ def test_one_region_has_no_location():
 
 
 def test_every_fault_is_listed():
-    with pytest.raises(InputError, match=r"n_patients must be at least 10.*regions must be at least"):
+    with pytest.raises(
+        InputError, match=r"n_patients must be at least 10.*regions must be at least"
+    ):
         simulate_study(n_patients=3, regions=0, seed=1)
     with pytest.raises(InputError, match="missing_block needs at least two markers"):
         simulate_study(markers=1, missing_block=True, seed=1)

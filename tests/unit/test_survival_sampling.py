@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -132,11 +131,14 @@ def test_divergences_fail_the_gate(compiled_weibull):
 
 def test_weibull_predictions_equal_the_formula(weibull_fit):
     new = weibull_fit.evidence.iloc[:5]
-    posterior = weibull_fit.posterior["posterior"].to_dataset().stack(sample=("chain", "draw"))
-    eta = new.to_numpy() @ posterior["beta"].to_numpy()
+    posterior = weibull_fit.posterior["posterior"]
+    beta, shape, intercept = (
+        posterior[name].to_numpy().reshape(1000, -1).T for name in ("beta", "shape", "intercept")
+    )
+    eta = new.to_numpy() @ beta
     times = np.array([0.0, 6.0, 36.0])
-    scaled = (times / weibull_fit.baseline.time_scale)[:, None] ** posterior["shape"].to_numpy()
-    hazard = np.exp(posterior["intercept"].to_numpy() + eta)[:, None, :] * scaled
+    scaled = (times / weibull_fit.baseline.time_scale)[:, None] ** shape
+    hazard = np.exp(intercept + eta)[:, None, :] * scaled
     found = predict_survival(weibull_fit, new, times=times)
     assert found.dims == ("sample", "patient", "time")
     assert list(found["patient"].to_numpy()) == list(new.index)
@@ -204,7 +206,11 @@ def test_a_loaded_fit_predicts_the_same(weibull_fit, mspline_fit, kind, tmp_path
     fit = {"weibull": weibull_fit, "mspline": mspline_fit}[kind]
     save_posterior(fit, tmp_path)
     again = load_posterior(tmp_path)
-    assert dataclasses.replace(again, posterior=fit.posterior) == fit
+    for field in dataclasses.fields(fit):
+        if field.name not in ("posterior", "columns"):
+            assert getattr(again, field.name) == getattr(fit, field.name), field.name
+    assert again.columns.equals(fit.columns)
+    assert again.posterior.identical(fit.posterior)
     new, times = fit.evidence, [3.0, 24.0, 90.0]
     pd.testing.assert_frame_equal(again.evidence, new)
     cohort = pd.Series("unheard of", index=new.index)
@@ -259,8 +265,7 @@ DAMAGE = {
 def test_damaged_files_are_refused(weibull_fit, tmp_path, name):
     save_posterior(weibull_fit, tmp_path)
     DAMAGE[name](tmp_path)
-    with warnings.catch_warnings(), pytest.raises(ModelFileError):
-        warnings.simplefilter("error")
+    with pytest.raises(ModelFileError):
         load_posterior(tmp_path)
 
 
@@ -274,8 +279,10 @@ def test_input_faults_name_patients_and_remedy(compiled_weibull, weibull_fit):
         fit(y=y.iloc[:19])
     with pytest.raises(InputError, match="more than one row for patient p000"):
         fit(y=pd.concat([y, y.iloc[:1]]))
+    infinite = z.copy()
+    infinite.iloc[0] = np.inf
     with pytest.raises(InputError, match="infinite for patient p000"):
-        fit(z=z.mask(z.index.to_numpy()[:, None] == "p000", np.inf))
+        fit(z=infinite)
     with pytest.raises(InputError, match="other evidence columns"):
         fit(z=z.iloc[:, :2])
     with pytest.raises(InputError, match="cohort is missing for patient p000"):

@@ -1,4 +1,4 @@
-"""Level or location: does it matter where the markers sit, given how much of them there is?"""
+"""Level or location: what the place of the markers adds to their amount."""
 
 from __future__ import annotations
 
@@ -8,27 +8,22 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from times_stats._checks import as_survival_table, name_rows
-from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats._typing import BoolArray, IntArray
+from times_stats.attribution.ladder import BOOSTED, RIDGE, predict_ladder
 from times_stats.attribution.rungs import (
     ALL_REGIONS,
     LEVELS,
     TUMOUR,
     LadderData,
-    RungDesign,
     collect_ladder,
 )
-from times_stats.boosting.marker_model import MarkerModel
 from times_stats.errors import InputError
-from times_stats.evaluation.comparison import Prediction, compare
+from times_stats.evaluation.comparison import compare
 from times_stats.features.matrix import complete_markers, marker_levels, scaled_by_region
 from times_stats.resampling import check_folds, spawn_rng
-from times_stats.rivals.cox import RidgeCox
-from times_stats.rivals.marginal import NullModel
 
-RIDGE, BOOSTED = "ridge_cox", "boosted_cox"
 METRIC = "concordance_uno"
 _N_TIMES = 8
 _DETECTABLE = 2.8
@@ -83,7 +78,8 @@ def integration_test(
     of its raw values over the regions, then transformed; a contrast is a region's transformed value
     minus the marker's transformed level, one region a marker left out. Transforms, penalties and
     baselines are learned in the training folds; every prediction compared is out of fold. Ridge Cox
-    is the headline, one boosted Cox on the same columns the sensitivity analysis. With several cohorts, cohort indicators stand in every rung.
+    is the headline, one boosted Cox on the same columns the sensitivity analysis.
+    With several cohorts, cohort indicators stand in every rung.
 
     Headline: all regions minus levels (with stage, where recorded) in Uno's C at the horizon.
     "location adds" if the 95 % interval lies above 0, "levels suffice" if it lies below `margin`,
@@ -153,7 +149,9 @@ def integration_test(
     notes += _describe_data(data, tumour_region)
     kept_strata = None if strata is None else np.asarray(strata)[keep]
     times = np.linspace(0.0, horizon, _N_TIMES + 1)[1:]
-    predictions = predict_ladder(data, table, folds=folds[:, keep], times=times, seed=seed, jobs=jobs)
+    predictions = predict_ladder(
+        data, table, folds=folds[:, keep], times=times, seed=seed, jobs=jobs
+    )
     pairs = _pairs(data.rungs())
     tables, differences = [], []
     for learner in (RIDGE, BOOSTED):
@@ -169,7 +167,11 @@ def integration_test(
             rng=spawn_rng(seed, "integration"),
         )
         compared.insert(0, "learner", learner)
-        tables.append(compared[compared["reference"] == ""].drop(columns="reference").dropna(subset="estimate"))
+        tables.append(
+            compared[compared["reference"] == ""]
+            .drop(columns="reference")
+            .dropna(subset="estimate")
+        )
         for model, reference in pairs:
             chosen = (compared["model"] == model) & (compared["reference"] == reference)
             differences.append(compared[chosen])
@@ -216,94 +218,6 @@ def decide(lower: float, upper: float, *, margin: float) -> Verdict:
     return "cannot tell"
 
 
-def predict_ladder(
-    data: LadderData,
-    outcome: pd.DataFrame,
-    *,
-    folds: IntArray,
-    times: FloatArray,
-    seed: int,
-    jobs: int = 1,
-) -> dict[str, Prediction]:
-    """Predict every patient out of fold with every rung and learner.
-
-    Parameters
-    ----------
-    data : LadderData
-        Columns before anything is learned.
-    outcome : DataFrame, shape (n, ...)
-        Columns `time`, `event`, optional `cohort`.
-    folds : int array, shape (n_repeats, n)
-        Fold of each patient.
-    times : float array, shape (n_times,)
-        Months at which survival is predicted.
-    seed : int
-        Seed of the boosted learner.
-    jobs : int
-        Processes.
-
-    Returns
-    -------
-    dict
-        "null" and "<learner>/<rung>" to its prediction, named after the rung.
-    """
-    n_repeats, n = folds.shape
-    tasks = [(repeat, fold) for repeat in range(n_repeats) for fold in np.unique(folds[repeat])]
-    parts = Parallel(n_jobs=jobs)(
-        delayed(_predict_fold)(data, outcome, folds[repeat] == fold, times, seed)
-        for repeat, fold in tasks
-    )
-    survival_free = [f"{BOOSTED}/{rung}" for rung in data.rungs()]
-    keys = ["null", *(f"{RIDGE}/{rung}" for rung in data.rungs())]
-    risk = {key: np.full((n_repeats, n), np.nan) for key in [*keys, *survival_free]}
-    survival = {key: np.full((n_repeats, n, times.size), np.nan) for key in keys}
-    for (repeat, fold), part in zip(tasks, parts, strict=True):
-        test = folds[repeat] == fold
-        for key, (predictor, curve) in part.items():
-            risk[key][repeat, test] = predictor
-            if curve is not None:
-                survival[key][repeat, test] = curve
-    return {
-        key: Prediction(
-            name=key.rpartition("/")[2],
-            risk=values,
-            survival=survival.get(key),
-            linear_predictor=None if key == "null" else values,
-        )
-        for key, values in risk.items()
-    }
-
-
-def _predict_fold(
-    data: LadderData, outcome: pd.DataFrame, test: BoolArray, times: FloatArray, seed: int
-) -> dict[str, tuple[FloatArray, FloatArray | None]]:
-    train, held_out = np.flatnonzero(~test), np.flatnonzero(test)
-    y = outcome.iloc[train]
-    null = NullModel().fit(y, y)
-    new = outcome.iloc[held_out]
-    part: dict[str, tuple[FloatArray, FloatArray | None]] = {
-        "null": (null.predict(new), null.predict_survival(new, times=times))
-    }
-    for rung, design in data.build_designs(train).items():
-        ridge = RidgeCox(weak=design.weak, transform="standardise").fit(design.X.iloc[train], y)
-        X = design.X.iloc[held_out]
-        part[f"{RIDGE}/{rung}"] = (ridge.predict(X), ridge.predict_survival(X, times=times))
-        part[f"{BOOSTED}/{rung}"] = (_boost(design, train, held_out, y, seed), None)
-    return part
-
-
-def _boost(
-    design: RungDesign, train: IntArray, held_out: IntArray, y: pd.DataFrame, seed: int
-) -> FloatArray:
-    """Fit one boosted Cox on all columns; NaN is the training mean, 0, as for the ridge."""
-    filled = design.X.fillna(0.0)
-    varied = filled.columns[filled.iloc[train].nunique() > 1]
-    if varied.empty:
-        return np.zeros(held_out.size)
-    model = MarkerModel(seed=seed).fit(filled.iloc[train][varied], y)
-    return model.predict(filled.iloc[held_out][varied])
-
-
 def _check_same_patients(
     features: pd.DataFrame, outcome: pd.DataFrame, stages: pd.DataFrame | None
 ) -> None:
@@ -334,7 +248,9 @@ def _choose_patients(
             )
     keep = measured & staged
     if not keep.any():
-        raise InputError("no patient has a complete marker and a recorded stage: nothing to compare")
+        raise InputError(
+            "no patient has a complete marker and a recorded stage: nothing to compare"
+        )
     return keep, notes
 
 
@@ -377,8 +293,7 @@ def _headline(paired: pd.DataFrame, learner: str, model: str, reference: str) ->
         & (paired["reference"] == reference)
         & (paired["metric"] == METRIC)
     )
-    record: Mapping[str, Any] = paired[chosen].iloc[0].to_dict()
-    return record
+    return {str(name): value for name, value in paired[chosen].iloc[0].items()}
 
 
 def _figures(row: Mapping[str, Any]) -> str:
@@ -397,7 +312,8 @@ def _state(
     staged = pairs[0][0].startswith("stage_")
     given = "their levels and the stage" if staged else "their levels"
     opening = {
-        "location adds": f"Location adds: where the markers sit improves prediction beyond {given}.",
+        "location adds": "Location adds: where the markers sit improves prediction beyond"
+        f" {given}.",
         "levels suffice": f"Levels suffice: where the markers sit adds less than {margin:.2f} of"
         f" concordance beyond {given}.",
         "cannot tell": f"Cannot tell: these data neither show that where the markers sit adds to"

@@ -137,7 +137,7 @@ def collect_ladder(
     InputError
         If no marker was measured in two regions, or the tumour region is not among the regions.
     """
-    columns = [(str(marker), str(region)) for marker, region in features.columns]
+    columns = [(str(column[0]), str(column[1])) for column in features.columns.to_list()]
     known = sorted({region for _, region in columns})
     if tumour_region is not None and tumour_region not in known:
         raise InputError(f"tumour_region {tumour_region!r} is not among the regions {known}")

@@ -95,7 +95,7 @@ def out_of_fold_margin_variance(crossfit: CrossFit) -> pd.DataFrame:
     Each repeat leaves out one fold (d = n / K patients, the patient among them), so the variance
     of the margin is ``(n - d) / d = K - 1`` times the variance over repeats. It has
     ``n_repeats - 1`` degrees of freedom; `score.shrinkage` pools it over patients. Against the
-    spread over fresh training sets its root was 10-25 % too large (trees are not smooth);
+    spread over fresh training sets its root was 10-30 % too large (trees are not smooth);
     ``benchmarks/coverage/margin_variance.py`` prints the table.
 
     Parameters

@@ -23,6 +23,7 @@ from times_stats.errors import InputError
 from times_stats.nonparametric import ipcw_weights
 
 type Objective = Literal["survival:cox", "binary:logistic"]
+_LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in single precision
 OBJECTIVES: tuple[str, ...] = ("survival:cox", "binary:logistic")
 
 
@@ -49,10 +50,10 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
     r"""Gradient-boosted model of the outcome on the regions of one marker.
 
     Rounds and depth are fixed: tuning them per fold would put the margins of the folds on
-    different scales. The defaults suit 80-300 patients and weak signals: in simulations (two
-    regions, hazard ratios 1.0-1.8 per SD; ``benchmarks/coverage/margin_variance.py`` prints the
-    same design) they gave calibration slopes of .7-1.2 where 100 rounds with ``reg_lambda=1``
-    gave .3-.6, at equal or better concordance.
+    different scales. The defaults suit 80-300 patients and weak signals: with two regions and
+    hazard ratios of 1.4-1.8 per SD, calibration slopes on fresh patients were about .8-1.3, where
+    100 rounds with a light penalty gave .3-.6, at equal or better concordance
+    (``benchmarks/coverage/marker_model_defaults.py`` prints the table).
 
     Parameters
     ----------
@@ -152,7 +153,9 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             Outcome with the columns ``time`` (months) and ``event``; matched to `X` by index when
             the two indices differ, by position when they are equal.
         groups : array-like, shape (n,), optional
-            Patient of each row (tiles): the rows of a patient share one unit of weight.
+            Patient of each row (tiles): the rows of a patient share one unit of weight. (XGBoost
+            weights the gradients of ``survival:cox`` but not its risk sets, so with unequal
+            numbers of tiles patients with many tiles count for more in the risk sets.)
         sample_weight : array-like, shape (n,), optional
             Case weights.
 
@@ -343,7 +346,7 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
                 f"the model was fitted on the columns {', '.join(self.feature_names_in_)} and got "
                 f"{', '.join(names)}: give the same columns in the same order"
             )
-        infinite = np.isinf(values.astype(np.float32)).any(axis=1)
+        infinite = (np.abs(values) > _LARGEST).any(axis=1)
         if infinite.any():
             raise InputError(
                 f"infinite values in row {name_rows(np.flatnonzero(infinite))}: leave them missing"
@@ -410,13 +413,13 @@ def _align_outcome(X: pd.DataFrame | FloatArray, y: pd.DataFrame) -> pd.DataFram
 def _check_values(values: FloatArray, names: np.ndarray[Any, Any]) -> None:
     if len(values) == 0:
         raise InputError("no complete row to fit a marker model on: check the measurements")
-    single = values.astype(np.float32)
-    wrong = ~np.isfinite(single).all(axis=1)
+    wrong = ~(np.abs(values) <= _LARGEST).all(axis=1)
     if wrong.any():
         raise InputError(
             f"missing or infinite values in row {name_rows(np.flatnonzero(wrong))}: fit on "
             "patients with every region of the marker"
         )
+    single = values.astype(np.float32)
     if (single == single[0]).all():
         raise InputError(
             f"constant features: {', '.join(names)} hold one value each: leave the marker out"

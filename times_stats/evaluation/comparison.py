@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from times_stats._checks import Faults, as_survival_table, name_rows, nearest_key
 from times_stats._typing import FloatArray, IntArray

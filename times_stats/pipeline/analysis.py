@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import shutil
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from times_stats._typing import FloatArray, IntArray
 from times_stats.attribution.integration import IntegrationResult, integration_test
 from times_stats.attribution.shapley import marker_region_shapley, summarise_attribution
 from times_stats.boosting.marker_model import MarkerModel
-from times_stats.errors import InputError
+from times_stats.errors import InputError, TimesStatsWarning
 from times_stats.evaluation.comparison import Prediction, compare
-from times_stats.features.matrix import FeatureTable, build_feature_table
-from times_stats.model_files import save_score, write_manifest
-from times_stats.nonparametric import check_censoring_strata, ipcw_weights
-from times_stats.pipeline.checkpoints import MARK, RunFolder, replacing, step_key
+from times_stats.model_files import save_score
+from times_stats.pipeline.checkpoints import RunFolder, step_key
 from times_stats.pipeline.findings import describe
-from times_stats.pipeline.nested import (
-    SCORE,
-    SURVIVAL,
-    NestedPredictions,
-    NestedSettings,
-    high_risk,
-    predict_nested,
-)
+from times_stats.pipeline.nested import NestedPredictions, high_risk, predict_nested
+from times_stats.pipeline.outputs import audit_folds, write_outputs
+from times_stats.pipeline.preparation import Prepared, prepare
 from times_stats.pipeline.storage import (
     read_frames,
     read_nested,
@@ -45,22 +36,16 @@ from times_stats.pipeline.storage import (
 )
 from times_stats.provenance import collect_provenance
 from times_stats.report.contents import ReportContents
-from times_stats.report.page import write_report
-from times_stats.resampling import assign_folds, spawn_rng
+from times_stats.resampling import spawn_rng
 from times_stats.score.times_score import TimesScore
-from times_stats.staging.recorded import read_recorded_stage
 from times_stats.survival.sampling import (
     CompiledSurvival,
     SurvivalFit,
     compile_survival,
     fit_survival,
 )
-from times_stats.survival.spec import SurvivalSpec
 from times_stats.survival.storage import load_posterior, save_posterior
-from times_stats.tables.study import Study, outcome
-
-N_TIMES = 8
-INNER_REPEATS = 3
+from times_stats.tables.study import Study
 
 
 class Display(Protocol):
@@ -111,114 +96,9 @@ class RunResult:
     contents: ReportContents
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """The analysed patients of a study in the shape the steps want."""
-
-    study: Study
-    table: FeatureTable
-    features: pd.DataFrame
-    outcome: pd.DataFrame
-    stages: pd.DataFrame
-    folds: IntArray
-    settings: NestedSettings
-    spec: SurvivalSpec
-
-    @property
-    def strata(self) -> pd.Series | None:
-        """Strata of the censoring distribution, one label per patient."""
-        names = list(self.study.censoring_strata)
-        if not names:
-            return None
-        patients = self.study.patients.set_index("patient_id").loc[self.outcome.index, names]
-        return patients.astype(str).agg(" / ".join, axis=1)
-
-
-def prepare(study: Study) -> Prepared:
-    """Check a study for every fault that would stop the analysis later, and shape its data.
-
-    Parameters
-    ----------
-    study : Study
-        A checked study.
-
-    Returns
-    -------
-    Prepared
-        Features, outcome, stages, outer folds and settings.
-
-    Raises
-    ------
-    InputError
-        If a fold would be left with too few events, or censoring is too heavy at the horizon.
-    """
-    table = build_feature_table(study)
-    y = outcome(study)
-    features, events = table.values, int(y["event"].sum())
-    flow = study.flow
-    stages = pd.DataFrame(
-        {
-            system: read_recorded_stage(
-                study.patients.set_index("patient_id")[system], system=system
-            )[0]
-            for system in study.compare.staging
-        },
-        index=y.index,
-    )
-    if len(stages.columns):
-        known = stages.notna().all(axis=1)
-        row = {
-            "step": "compared with every stage",
-            "n_patients": int(known.sum()),
-            "n_events": int(y.loc[known, "event"].sum()),
-            "reason": f"{int((~known).sum())} without a recorded stage"
-            if not known.all()
-            else "all have their stages recorded",
-        }
-        flow = pd.concat([flow, pd.DataFrame([row])], ignore_index=True)
-    study = dataclasses.replace(study, flow=flow)
-    evaluate = study.evaluate
-    smallest = int(events * (1 - 1 / evaluate.n_folds) * (1 - 1 / study.score.n_folds))
-    if smallest < 10:
-        raise InputError(
-            f"event: {events} events leave about {smallest} in an inner training fold, 10 are "
-            "needed; add patients, or ask for fewer folds in [score] and [evaluate]"
-        )
-    folds = assign_folds(
-        y.index.to_numpy(),
-        strata=(y["event"].astype(str) + " " + y["cohort"]).to_numpy(),
-        n_folds=evaluate.n_folds,
-        n_repeats=evaluate.n_repeats,
-        rng=spawn_rng(study.seed, "outer folds"),
-    )
-    times = study.horizon * np.arange(1, N_TIMES + 1) / N_TIMES
-    settings = NestedSettings(
-        horizon=study.horizon,
-        times=times,
-        objective=study.score.objective,
-        pooling=study.score.pooling,
-        n_folds=study.score.n_folds,
-        n_repeats=min(INNER_REPEATS, study.score.n_repeats),
-    )
-    prepared = Prepared(
-        study=study,
-        table=table,
-        features=features,
-        outcome=y,
-        stages=stages,
-        folds=folds,
-        settings=settings,
-        spec=SurvivalSpec(baseline=study.survival.baseline),
-    )
-    if prepared.strata is not None:
-        check_censoring_strata(y["time"], y["event"], prepared.strata)
-    ipcw_weights(y["time"], y["event"], horizon=study.horizon, strata=prepared.strata)
-    return prepared
-
-
 def predictions(nested: NestedPredictions, stages: pd.DataFrame) -> list[Prediction]:
     """Turn the outer loop's arrays into predictions to compare, on patients with every stage."""
-    known = stages.notna().all(axis=1).to_numpy() if len(stages.columns) else slice(None)
+    known = stages.notna().all(axis=1).to_numpy()
     unscaled = {"null", *stages.columns}
     return [
         Prediction(
@@ -233,7 +113,7 @@ def predictions(nested: NestedPredictions, stages: pd.DataFrame) -> list[Predict
 
 def _compare(prepared: Prepared, nested: NestedPredictions) -> pd.DataFrame:
     stages, y, strata = prepared.stages, prepared.outcome, prepared.strata
-    known = stages.notna().all(axis=1) if len(stages.columns) else pd.Series(True, index=y.index)
+    known = stages.notna().all(axis=1)
     return compare(
         y.loc[known],
         predictions(nested, stages),
@@ -242,24 +122,10 @@ def _compare(prepared: Prepared, nested: NestedPredictions) -> pd.DataFrame:
         references=[*stages.columns, "levels_ridge_cox"],
         null="null",
         strata=None if strata is None else strata.loc[known].to_numpy(),
+        folds=prepared.folds[:, known.to_numpy()],
         n_resamples=prepared.study.evaluate.n_resamples,
         rng=spawn_rng(prepared.study.seed, "comparison"),
     )
-
-
-def _scores(prepared: Prepared, table: pd.DataFrame, nested: NestedPredictions) -> pd.DataFrame:
-    group = np.where(high_risk(nested), "high", "low")
-    return table.assign(risk_group=group)
-
-
-def _copy_model(folder: Path, out: Path) -> None:
-    with replacing(out / "posterior.nc") as part:
-        shutil.copyfile(folder / "posterior.nc", part)
-
-
-def _write_csv(frame: pd.DataFrame, path: Path, *, index: bool = False) -> None:
-    with replacing(path) as part:
-        frame.to_csv(part, index=index, float_format="%.10g", lineterminator="\n")
 
 
 def run(
@@ -305,11 +171,19 @@ def run(
     if seed is not None:
         study = dataclasses.replace(study, seed=seed)
     with threadpool_limits(limits=1):
-        prepared = prepare(study)
-        return _run(prepared, out=Path(out), jobs=jobs, display=display or _Silent())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            prepared = prepare(study)
+        ours = [entry for entry in caught if issubclass(entry.category, TimesStatsWarning)]
+        for entry in ours:
+            warnings.warn(entry.message, stacklevel=2)
+        said = [str(entry.message) for entry in ours]
+        return _run(prepared, said, out=Path(out), jobs=jobs, display=display or _Silent())
 
 
-def _run(prepared: Prepared, *, out: Path, jobs: int, display: Display) -> RunResult:
+def _run(
+    prepared: Prepared, said: list[str], *, out: Path, jobs: int, display: Display
+) -> RunResult:
     study = prepared.study
     provenance = collect_provenance(study, dataclasses.asdict(prepared.spec))
     folder = RunFolder(out, key=step_key(provenance))
@@ -329,8 +203,8 @@ def _run(prepared: Prepared, *, out: Path, jobs: int, display: Display) -> RunRe
 
     def fit_score() -> TimesScore:
         return TimesScore(
-            model=MarkerModel(objective=study.score.objective, horizon=study.horizon),
-            pooling=study.score.pooling,
+            model=MarkerModel(objective=prepared.settings.objective, horizon=study.horizon),
+            pooling=prepared.settings.pooling,
             horizon=study.horizon,
             n_folds=study.score.n_folds,
             n_repeats=study.score.n_repeats,
@@ -348,9 +222,13 @@ def _run(prepared: Prepared, *, out: Path, jobs: int, display: Display) -> RunRe
         return path / "model", read_frames(path)
 
     with display.step("marker models and score"):
-        model_path, tables = folder.step(
-            "score", compute=fit_score, write=write_score, read=read_score
-        )
+        try:
+            model_path, tables = folder.step(
+                "score", compute=fit_score, write=write_score, read=read_score
+            )
+        except InputError:
+            folder.discard()
+            raise
     n_outer = 2 * prepared.folds.shape[0] * len(np.unique(prepared.folds))
     with display.step("nested outer loop", n_outer) as advance:
         nested: NestedPredictions = folder.step(
@@ -392,10 +270,11 @@ def _run(prepared: Prepared, *, out: Path, jobs: int, display: Display) -> RunRe
                 stages=prepared.stages if len(prepared.stages.columns) else None,
                 folds=prepared.folds,
                 horizon=study.horizon,
-                strata=prepared.strata,
+                strata=None if prepared.strata is None else prepared.strata.to_numpy(),
                 n_resamples=study.evaluate.n_resamples,
                 margin=study.evaluate.margin,
                 tumour_region=study.score.tumour_region,
+                scaled_by_region=study.scaled_by_region,
                 seed=study.seed,
                 jobs=jobs,
             ),
@@ -411,12 +290,14 @@ def _run(prepared: Prepared, *, out: Path, jobs: int, display: Display) -> RunRe
         )["comparison"]
     with display.step("attribution and report"):
         oof = tables["out_of_fold"]
-        weights = oof.filter(like="weight_").rename(columns=lambda name: name.removeprefix("weight_"))
+        weights = oof.filter(like="weight_").rename(
+            columns=lambda name: name.removeprefix("weight_")
+        )
         phi = marker_region_shapley(tables["evidence"], weights)
         attribution = summarise_attribution(
             phi, n_resamples=study.evaluate.n_resamples, rng=spawn_rng(study.seed, "attribution")
         )
-        scores = _scores(prepared, oof, nested)
+        scores = oof.assign(risk_group=np.where(high_risk(nested), "high", "low"))
         contents = describe(
             prepared,
             scores=scores,
@@ -428,24 +309,21 @@ def _run(prepared: Prepared, *, out: Path, jobs: int, display: Display) -> RunRe
             attribution=attribution,
             integration=integration,
             provenance=provenance,
+            warnings=said,
         )
-        _write_csv(scores.reset_index(), out / "scores.csv")
-        _write_csv(comparison, out / "comparison.csv")
-        _write_csv(attribution, out / "attribution.csv")
-        _write_csv(integration.differences, out / "integration.csv")
-        model = out / "model"
-        with replacing(model) as part:
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(model_path, part)
-            save_posterior(fit, part)
-            write_manifest(part)
-            shutil.rmtree(model, ignore_errors=True)
-        with replacing(out / "posterior.nc") as part:
-            shutil.copyfile(model / "posterior.nc", part)
-        with replacing(out / "report.html") as part:
-            write_report([contents], part)
-        with replacing(out / MARK) as part:
-            part.write_text(json.dumps({**provenance, "diagnostics": contents.diagnostics}, indent=2))
+        write_outputs(
+            out,
+            contents,
+            tables={
+                "scores": scores.reset_index(),
+                "comparison": comparison,
+                "attribution": attribution,
+                "integration": integration.differences,
+            },
+            fit=fit,
+            model_path=model_path,
+            audit=audit_folds(prepared),
+        )
         folder.finish()
     return RunResult(
         study=study,

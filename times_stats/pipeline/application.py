@@ -22,15 +22,15 @@ from times_stats.tables.study import read_new_patients
 def _range_warnings(model: TimesScore, features: pd.DataFrame) -> pd.Series:
     """Name, per patient, the values outside the range of the training patients."""
     low, high = model.training_range_["min"], model.training_range_["max"]
-    texts = []
-    for _, row in features.iterrows():
-        outside = [
-            f"{marker} {region} {'below' if row[marker, region] < low[marker, region] else 'above'}"
-            " the training range"
-            for marker, region in features.columns[(row < low) | (row > high)]
-        ]
-        texts.append("; ".join(outside))
-    return pd.Series(texts, index=features.index)
+    said = pd.Series("", index=features.index)
+    for key in features.columns:
+        name = " ".join(map(str, key))
+        for side, outside in (
+            ("below", features[key] < low[key]),
+            ("above", features[key] > high[key]),
+        ):
+            said[outside] += f"{name} {side} the training range; "
+    return said.str.removesuffix("; ")
 
 
 def apply_saved_model(
@@ -53,9 +53,9 @@ def apply_saved_model(
     Returns
     -------
     DataFrame
-        One row per patient: ``score`` with ``se``, ``lower``, ``upper``; ``survival`` at the horizon
-        and ``rmst`` (months) with their 95 % credible intervals; weights; ``warnings``, which names
-        values outside the training range and markers that could not be used.
+        One row per patient: ``score`` with ``se``, ``lower``, ``upper``; ``survival`` at the
+        horizon and ``rmst`` (months) with their 95 % credible intervals; weights; ``warnings``,
+        which names values outside the training range and markers that could not be used.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def apply_saved_model(
     check_manifest(folder)
     score = load_score(folder)
     fit = load_posterior(folder)
-    patients, measurements = read_new_patients(study)
+    patients, measurements = read_new_patients(Path(study))
     features = feature_matrix(measurements, patients["patient_id"], columns=fit.columns)
     usable = complete_markers(features)
     if not usable.to_numpy().any():
@@ -86,10 +86,10 @@ def apply_saved_model(
         )
     horizon = score.horizon
     with threadpool_limits(limits=1):
-        table = score.predict_table(features)
+        table: pd.DataFrame = score.predict_table(features)
         evidence = score.evidence(features)
         cohort = patients.set_index("patient_id")["cohort"].loc[features.index]
-        survival = predict_survival(fit, evidence, times=np.array([horizon]), cohort=cohort)[:, :, 0]
+        survival = predict_survival(fit, evidence, times=[horizon], cohort=cohort)[:, :, 0]
         rmst = predict_rmst(fit, evidence, horizon=horizon, cohort=cohort)
     for name, draws in (("survival", survival), ("rmst", rmst)):
         values = draws.to_numpy()
@@ -97,12 +97,13 @@ def apply_saved_model(
         table[name], table[f"{name}_lower"], table[f"{name}_upper"] = values.mean(axis=0), low, high
     known = usable.any(axis=1).to_numpy()
     table.loc[~known, table.filter(regex="^(survival|rmst)").columns] = np.nan
-    unused = usable.apply(
-        lambda row: "; ".join(f"{m} not measured in all its regions" for m in row.index[~row]), axis=1
-    )
     outside = _range_warnings(score, features)
     table["warnings"] = [
-        "; ".join(filter(None, pair)) for pair in zip(outside, unused, strict=True)
+        "; ".join(
+            [said] * bool(said)
+            + [f"{marker} not measured in all its regions" for marker in usable.columns[~row]]
+        )
+        for said, row in zip(outside, usable.to_numpy(), strict=True)
     ]
     if out is not None:
         with replacing(Path(out)) as part:

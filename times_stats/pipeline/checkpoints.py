@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a neighbour of `path` to write to; it takes the place of `path` when all went well."""
     neighbour = path.with_name(f".{path.name}.part")
     yield neighbour
-    os.replace(neighbour, path)
+    neighbour.replace(path)
 
 
 def step_key(settings: Mapping[str, Any]) -> str:
@@ -59,6 +59,7 @@ class RunFolder:
                 raise InputError(
                     f"{self.out} holds files of something else; name an empty or a new folder"
                 )
+        self._new = not self.out.exists()
         mark = self._steps / "key"
         if mark.exists() and mark.read_text() != key:
             shutil.rmtree(self._steps)
@@ -66,12 +67,12 @@ class RunFolder:
         with replacing(mark) as part:
             part.write_text(key)
 
-    def step[T](
+    def step[S, T](
         self,
         name: str,
         *,
-        compute: Callable[[], T],
-        write: Callable[[T, Path], None],
+        compute: Callable[[], S],
+        write: Callable[[S, Path], None],
         read: Callable[[Path], T],
     ) -> T:
         """Compute a step, or read it where an earlier run of the same key had finished it.
@@ -102,8 +103,13 @@ class RunFolder:
         result = compute()
         part.mkdir()
         write(result, part)
-        os.replace(part, folder)
+        part.replace(folder)
         return read(folder)
+
+    def discard(self) -> None:
+        """Remove the folder if this run made it and no step has ended."""
+        if self._new and not any(path.is_dir() for path in self._steps.iterdir()):
+            shutil.rmtree(self.out)
 
     def finish(self) -> None:
         """Remove the kept steps: the run is complete."""

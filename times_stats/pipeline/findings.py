@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,15 +12,15 @@ from times_stats.attribution.integration import IntegrationResult
 from times_stats.evaluation.calibration import calibration_groups
 from times_stats.features.matrix import missing_patterns
 from times_stats.nonparametric import kaplan_meier, logrank, reverse_kaplan_meier
-from times_stats.pipeline.nested import SCORE, SURVIVAL, NestedPredictions
+from times_stats.pipeline.nested import SURVIVAL, NestedPredictions
+from times_stats.pipeline.preparation import Prepared
 from times_stats.report.contents import ReportContents
 from times_stats.rivals.hazard_scale import hazard_ratios
 from times_stats.survival.checks import posterior_summary
 from times_stats.survival.prediction import predict_rmst
 from times_stats.survival.sampling import SurvivalFit
 
-if TYPE_CHECKING:
-    from times_stats.pipeline.analysis import Prepared
+MOST_FAILED = 0.1
 
 
 def cohort_table(outcome: pd.DataFrame, *, horizon: float) -> pd.DataFrame:
@@ -54,9 +53,7 @@ def cohort_table(outcome: pd.DataFrame, *, horizon: float) -> pd.DataFrame:
                 "cohort": name,
                 "patients": len(part),
                 "events": int(part["event"].sum()),
-                "events_by_horizon": int(
-                    ((part["event"] == 1) & (part["time"] <= horizon)).sum()
-                ),
+                "events_by_horizon": int(((part["event"] == 1) & (part["time"] <= horizon)).sum()),
                 "median_follow_up": reverse_kaplan_meier(part["time"], part["event"]).quantile(0.5),
                 "survival_at_horizon": float(curve.at(np.array([horizon]))[0]),
             }
@@ -113,40 +110,16 @@ def _estimand(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def _row(comparison: pd.DataFrame, model: str, metric: str, reference: str = "") -> pd.Series:
-    chosen = comparison.query("model == @model and metric == @metric and reference == @reference")
-    return chosen.iloc[0]
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    return f"{row['estimate']:.3f} ({row['lower']:.3f} to {row['upper']:.3f})"
-
-
 def _notes(
     prepared: Prepared,
-    comparison: pd.DataFrame,
     nested: NestedPredictions,
     integration: IntegrationResult,
+    *,
+    converged: bool,
 ) -> list[str]:
     study, y = prepared.study, prepared.outcome
     notes = []
-    metric = "concordance_uno"
-    for model, plain in ((SCORE, "TIMES score"), (SURVIVAL, "survival model")):
-        for reference in (*prepared.stages.columns, "levels_ridge_cox"):
-            row = _row(comparison, model, metric, reference)
-            name = (
-                "a ridge Cox model on the marker levels alone"
-                if reference == "levels_ridge_cox"
-                else reference.upper()
-            )
-            if row["lower"] > 0:
-                verdict = f"The {plain} ranks these patients better than {name}"
-            elif row["upper"] < 0:
-                verdict = f"The {plain} ranks these patients worse than {name}"
-            else:
-                verdict = f"The data do not show that the {plain} ranks patients better than {name}"
-            notes.append(f"{verdict}: difference in Uno's C {_interval(row)}.")
-    coarse = [s for s in prepared.stages if prepared.stages[s].nunique() <= 2]
+    coarse = [s for s in prepared.stages.columns.astype(str) if prepared.stages[s].nunique() <= 2]
     if coarse:
         notes.append(
             f"{' and '.join(s.upper() for s in coarse)} have two levels in these data: beating a "
@@ -165,17 +138,24 @@ def _notes(
         "candidate parameters at an expected shrinkage of 0.9 (Riley 2019); the marker models "
         f"look at {prepared.features.shape[1]} marker-region values."
     )
-    spread = nested.survival[SURVIVAL][:, :, -1].std(axis=0, ddof=1)
-    notes.append(
-        f"Instability: learned again on other folds of the same patients, the predicted survival "
-        f"at {study.horizon:g} months moves by a standard deviation of {np.median(spread):.3f} in "
-        f"the median patient and {np.quantile(spread, 0.95):.3f} in one of twenty."
-    )
+    if converged and len(nested.folds) > 1:
+        spread = nested.survival[SURVIVAL][:, :, -1].std(axis=0, ddof=1)
+        notes.append(
+            f"Instability: learned again on other folds of the same patients, the predicted "
+            f"survival at {study.horizon:g} months moves by a standard deviation of "
+            f"{np.median(spread):.3f} in the median patient and {np.quantile(spread, 0.95):.3f} "
+            "in one of twenty."
+        )
     failed = nested.fits.query("status == 'failed'")
     if len(failed):
         notes.append(
             f"{len(failed)} of {len(nested.fits)} posterior fits of the outer loop missed their "
             "convergence thresholds; their predictions are kept and counted here."
+        )
+    n_cohorts = y["cohort"].nunique()
+    if 1 < n_cohorts < 5:
+        notes.append(
+            f"The spread between {n_cohorts} cohorts rests on its prior more than on the data."
         )
     notes.append(
         "No external cohort was used: nothing here says how the score does in other hospitals."
@@ -196,6 +176,7 @@ def describe(
     attribution: pd.DataFrame,
     integration: IntegrationResult,
     provenance: dict[str, Any],
+    warnings: list[str],
 ) -> ReportContents:
     """Gather the report's contents.
 
@@ -217,6 +198,8 @@ def describe(
         Level or location.
     provenance : dict
         Versions, hashes and seed.
+    warnings : list of str
+        What was warned of while the data were prepared.
 
     Returns
     -------
@@ -227,15 +210,21 @@ def describe(
     groups = y[["time", "event"]].assign(risk_group=scores["risk_group"])
     test = logrank(groups["time"], groups["event"], groups["risk_group"])
     survival: FloatArray = nested.survival[SURVIVAL][:, :, -1].mean(axis=0)
+    outer = nested.fits[nested.fits["model"] == SURVIVAL]
+    missed = int((outer["status"] == "failed").sum())
+    reasons = list(fit.diagnostics.reasons)
+    if missed > MOST_FAILED * len(outer):
+        reasons.append(f"{missed} of {len(outer)} fits of the outer loop missed their thresholds")
+    status = "failed" if reasons else "converged"
     diagnostics = {
-        "status": fit.diagnostics.status,
+        "status": status,
         "max_rhat": float(fit.diagnostics.max_rhat),
         "min_ess": float(fit.diagnostics.min_ess),
         "divergences": int(fit.diagnostics.divergences),
-        "reasons": list(fit.diagnostics.reasons),
-        "outer_fits": len(nested.fits),
-        "outer_fits_failed": int((nested.fits["status"] == "failed").sum()),
-        "outer_max_rhat": float(nested.fits["max_rhat"].max()),
+        "reasons": reasons,
+        "outer_fits": len(outer),
+        "outer_fits_failed": missed,
+        "outer_max_rhat": float(outer["max_rhat"].max()),
     }
     rmst = _rmst_by_group(fit, evidence, prepared, groups)
     return ReportContents(
@@ -251,15 +240,16 @@ def describe(
         hazard_ratios=hazard_ratios(y, scores["score"]),
         posterior=posterior_summary(fit),
         diagnostics=diagnostics,
-        survival_status=fit.diagnostics.status,
+        survival_status=status,
         calibration=calibration_groups(y["time"], y["event"], survival, horizon=study.horizon),
         attribution=attribution,
         phi=phi,
         integration=integration,
         rmst=rmst,
         provenance=provenance,
-        notes=_notes(prepared, comparison, nested, integration),
-        warnings=[],
+        notes=_notes(prepared, nested, integration, converged=status == "converged"),
+        warnings=warnings,
+        features=prepared.features,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from joblib import Parallel, delayed
 from sklearn.preprocessing import PowerTransformer
 
 from times_stats._typing import BoolArray, FloatArray, IntArray
-from times_stats.boosting.marker_model import MarkerModel
+from times_stats.boosting.marker_model import MarkerModel, Objective
+from times_stats.errors import ConvergenceWarning
 from times_stats.features.matrix import marker_levels
 from times_stats.nonparametric import nelson_aalen
 from times_stats.resampling import spawn_rng
 from times_stats.rivals.cox import RidgeCox
 from times_stats.rivals.marginal import NullModel
 from times_stats.rivals.stage import StageModel
+from times_stats.score.pooling import Rule
 from times_stats.score.times_score import TimesScore
 from times_stats.survival.prediction import linear_predictor, predict_survival
 from times_stats.survival.sampling import CompiledSurvival, fit_survival
@@ -45,8 +48,8 @@ class NestedSettings:
 
     horizon: float
     times: FloatArray
-    objective: str = "survival:cox"
-    pooling: str = "shrunken"
+    objective: Objective = "survival:cox"
+    pooling: Rule = "shrunken"
     n_folds: int = 5
     n_repeats: int = 3
 
@@ -98,10 +101,12 @@ class NestedPredictions:
 def _standardise(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Yeo-Johnson and unit variance, learned on the training patients."""
     transform = PowerTransformer(method="yeo-johnson", standardize=True).fit(train.to_numpy())
-    return tuple(
-        pd.DataFrame(transform.transform(part.to_numpy()), index=part.index, columns=part.columns)
-        for part in (train, test)
-    )
+
+    def apply(part: pd.DataFrame) -> pd.DataFrame:
+        values = transform.transform(part.to_numpy())
+        return pd.DataFrame(values, index=part.index, columns=part.columns)
+
+    return apply(train), apply(test)
 
 
 def _score_survival(score: FloatArray, y: pd.DataFrame, settings: NestedSettings) -> FloatArray:
@@ -171,7 +176,7 @@ def learn_fold(
     known = stages.notna().all(axis=1).to_numpy()
     seen = train[known[train]]
     known_test = known[test]
-    for system in stages:
+    for system in stages.columns.astype(str):
         lp[system] = np.full(test.size, np.nan)
         survival[system] = np.full((test.size, settings.times.size), np.nan)
         stage = StageModel().fit(stages[system].iloc[seen], outcome.iloc[seen])
@@ -183,12 +188,10 @@ def learn_fold(
     fit_rival("levels_ridge_cox", RidgeCox(), levels.iloc[train], levels.iloc[test], y_train)
     if not stages.empty:
         dummies = pd.get_dummies(stages, drop_first=True, dtype=float)
-        both = dummies.assign(score=0.0)
-        column = both.columns.get_loc("score")
-        both.iloc[train, column] = model.out_of_fold_["linear_predictor"].to_numpy()
-        both.iloc[test, column] = lp[SCORE]
+        told = pd.concat([model.out_of_fold_["linear_predictor"], table["linear_predictor"]])
+        both = dummies.assign(score=told)
         rival = RidgeCox(weak=list(dummies.columns)).fit(both.iloc[seen], outcome.iloc[seen])
-        new = both.iloc[test]
+        new = both.iloc[list(test)]
         lp["stage_and_score"] = np.where(known_test, rival.predict(new), np.nan)
         survival["stage_and_score"] = np.where(
             known_test[:, None], rival.predict_survival(new, times=settings.times), np.nan
@@ -297,16 +300,19 @@ def predict_nested(
             (SURVIVAL, piece.evidence_train, piece.evidence_test, None),
             (RAW, piece.raw_train, piece.raw_test, (0.0, 0.5)),
         ):
-            fit = fit_survival(
-                spec,
-                known,
-                outcome.iloc[train],
-                cohort=cohort_train,
-                seed=int(spawn_rng(seed, "posterior", name, repeat, fold).integers(2**31)),
-                compiled=compiled,
-                cores=jobs,
-                slope_prior=prior,
-            )
+            with warnings.catch_warnings():
+                # A fit that failed its gate is counted in `fits`, not announced one by one.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                fit = fit_survival(
+                    spec,
+                    known,
+                    outcome.iloc[train],
+                    cohort=cohort_train,
+                    seed=int(spawn_rng(seed, "posterior", name, repeat, fold).integers(2**31)),
+                    compiled=compiled,
+                    cores=jobs,
+                    slope_prior=prior,
+                )
             drawn = predict_survival(fit, new, times=settings.times, cohort=cohort_test)
             survival[name][repeat, test] = drawn.mean("sample").to_numpy()
             lp[name][repeat, test] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -172,3 +173,29 @@ def ladder_picture(contents: ReportContents, *, margin: float | None) -> Picture
         caption="Nested models on the same folds, and the paired differences between them, with "
         f"95 % intervals conditional on the fitted models. Filled: headline learner.{shaded}",
     )
+
+
+def write_figures(contents: ReportContents, folder: Path) -> None:
+    """Write the figures of one analysis as SVG files.
+
+    Parameters
+    ----------
+    contents : ReportContents
+        What the report shows; figures of a survival model that failed its checks are left out.
+    folder : Path
+        Folder that exists.
+    """
+    pictures = {
+        "risk_groups": kaplan_meier_picture(contents),
+        "comparison": comparison_picture(contents.shown_comparison),
+        "weights": weights_picture(contents),
+        "ladder": ladder_picture(contents, margin=contents.study.evaluate.margin),
+    }
+    names = ("attribution", "contributions")
+    pictures |= dict(zip(names, attribution_pictures(contents), strict=False))
+    if contents.survival_is_shown:
+        pictures["slopes"] = forest_picture(contents)
+        pictures["calibration"] = calibration_picture(contents)
+    for name, picture in pictures.items():
+        data = base64.b64decode(picture.source.partition(",")[2])
+        (folder / f"{name}.svg").write_bytes(data)

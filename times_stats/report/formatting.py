@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 NOT_DEFINED = "–"
 _DIGITS = {
@@ -164,6 +165,17 @@ def sentence_list(items: list[str]) -> str:
     'TNM, BCLC and levels'
     """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def true_minus(text: str) -> str:
+    """Return prose with true minus signs before numbers.
+
+    Examples
+    --------
+    >>> true_minus("a change of -0.02 (95 % interval -0.05 to 0.01), non-tumour 1-2")
+    'a change of −0.02 (95 % interval −0.05 to 0.01), non-tumour 1-2'
+    """
+    return re.sub(r"(?<![\w.)\]-])-(?=\.?\d)", "−", text)
 
 
 def _number(value: object) -> float:

@@ -28,6 +28,29 @@ def _noun(model: str) -> str:
     return f"the {label}" if model in JUDGED or model in {"tnm", "bclc"} else label
 
 
+def _sort_answers(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Split paired differences by what their interval says; "no predictors" is left out."""
+    paired = rows[(rows["reference"] != "") & (rows["reference"] != "null")]
+    better, worse = paired["lower"] > 0, paired["upper"] < 0
+    return {
+        "better": paired[better],
+        "worse": paired[worse],
+        "open": paired[~better & ~worse],
+    }
+
+
+def short_verdict(comparison: pd.DataFrame, model: str) -> str:
+    """Return in a few words which references a model beats, in C (Uno)."""
+    rows = comparison[(comparison["metric"] == HEADLINE) & (comparison["model"] == model)]
+    words = {"better": "better than", "worse": "worse than", "open": "no difference shown from"}
+    parts = [
+        f"{words[answer]} {sentence_list([_noun(str(key)) for key in chosen['reference']])}"
+        for answer, chosen in _sort_answers(rows).items()
+        if len(chosen)
+    ]
+    return "; ".join(parts) or "not compared"
+
+
 def discrimination_verdict(comparison: pd.DataFrame, model: str) -> list[str]:
     """Return sentences on how well a model ranks patients, alone and against the references.
 
@@ -57,10 +80,13 @@ def discrimination_verdict(comparison: pd.DataFrame, model: str) -> list[str]:
         else " It ranks patients worse than chance."
     )
     sentences = [f"{name}: {metric_label(HEADLINE)} {_value(first)}.{chance}"]
-    said: dict[str, list[str]] = {"better": [], "worse": [], "open": []}
-    for _, row in rows[(rows["reference"] != "") & (rows["reference"] != "null")].iterrows():
-        answer = "better" if row["lower"] > 0 else "worse" if row["upper"] < 0 else "open"
-        said[answer].append(f"{_noun(str(row['reference']))} ({_value(row, signed=True)})")
+    said = {
+        answer: [
+            f"{_noun(str(row['reference']))} ({_value(row, signed=True)})"
+            for _, row in chosen.iterrows()
+        ]
+        for answer, chosen in _sort_answers(rows).items()
+    }
     if said["better"]:
         sentences.append(f"It ranks these patients better than {sentence_list(said['better'])}.")
     if said["worse"]:

@@ -34,6 +34,7 @@ _MAX_ROUNDS = 5
 _MAX_NEWTON = 50
 _NEWTON_TOLERANCE = 1e-14
 _SEARCH_TOLERANCE = 1e-6
+_NEAR_MAXIMUM = 1e-8
 _MAX_HALVINGS = 30
 
 
@@ -99,7 +100,8 @@ def maximise_penalised(
             trial = beta + length * step
             predictor = X @ trial
             height = efron_log_likelihood(sets, predictor) - 0.5 * float(precision @ trial**2)
-            if height >= objective:
+            # so near the maximum, a comparison of heights would only compare rounding errors
+            if height >= objective or gain < _NEAR_MAXIMUM:
                 break
             length /= 2.0
         else:
@@ -265,7 +267,8 @@ class RidgeCox(BaseEstimator):  # type: ignore[misc]
         predictor = self.predict(X)
         steps = np.concatenate([[0.0], self.baseline_cumulative_hazard_])
         baseline = steps[np.searchsorted(self.event_times_, np.asarray(times), side="right")]
-        return np.exp(-np.exp(predictor)[:, None] * baseline[None, :])
+        survival: FloatArray = np.exp(-np.exp(predictor)[:, None] * baseline[None, :])
+        return survival
 
     def _group_columns(self, X: pd.DataFrame, n_rows: int) -> list[str | None]:
         faults = []
@@ -362,7 +365,8 @@ def _learn_penalties(
                 method="bounded",
                 options={"xatol": _LOG_PENALTY_TOLERANCE},
             )
-            log_penalty = dict(zip(names, max(heights, key=heights.__getitem__), strict=True))
+            best = max(heights.items(), key=lambda item: item[1])[0]
+            log_penalty = dict(zip(names, best, strict=True))
         if all(abs(before[name] - log_penalty[name]) <= _LOG_PENALTY_TOLERANCE for name in names):
             break
     penalty = _exponential(log_penalty)

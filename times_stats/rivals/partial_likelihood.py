@@ -115,9 +115,7 @@ def efron_log_likelihood(sets: RiskSets, linear_predictor: FloatArray) -> float:
     shift = float(linear_predictor.max())
     denominators = _denominators(sets, np.exp(linear_predictor - shift))
     n_events = denominators.size
-    return float(
-        sets.event @ linear_predictor - np.log(denominators).sum() - n_events * shift
-    )
+    return float(sets.event @ linear_predictor - np.log(denominators).sum() - n_events * shift)
 
 
 def efron_derivatives(
@@ -163,8 +161,7 @@ def efron_derivatives(
     denominators = _denominators(sets, relative_risk)
     tie, fraction = sets.tie_of_event, sets.fraction
     means = (
-        _reverse_cumulative(weighted)[sets.first_at_risk][tie]
-        - fraction[:, None] * tied_means[tie]
+        _reverse_cumulative(weighted)[sets.first_at_risk][tie] - fraction[:, None] * tied_means[tie]
     ) / denominators[:, None]
     inverse = 1.0 / denominators
     hazard = np.concatenate([[0.0], np.cumsum(np.bincount(tie, inverse, n_ties))])
@@ -200,4 +197,5 @@ def efron_cumulative_hazard(sets: RiskSets, linear_predictor: FloatArray) -> Flo
     shift = float(linear_predictor.max())
     inverse = 1.0 / _denominators(sets, np.exp(linear_predictor - shift))
     increments = np.bincount(sets.tie_of_event, inverse, sets.event_times.size)
-    return np.cumsum(increments) * np.exp(-shift)
+    cumulative: FloatArray = np.cumsum(increments) * np.exp(-shift)
+    return cumulative

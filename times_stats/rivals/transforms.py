@@ -44,7 +44,8 @@ def yeo_johnson(values: FloatArray, power: FloatArray) -> FloatArray:
     near_zero = np.abs(exponent) < 1e-8
     divisor = np.where(near_zero, 1.0, exponent)
     grown = np.where(near_zero, logarithm, np.expm1(divisor * logarithm) / divisor)
-    return np.where(values >= 0.0, grown, -grown)
+    transformed: FloatArray = np.where(values >= 0.0, grown, -grown)
+    return transformed
 
 
 def _profile_log_likelihood(values: FloatArray, power: FloatArray) -> FloatArray:
@@ -97,7 +98,8 @@ def estimate_power(values: FloatArray) -> FloatArray:
             np.where(go_left, value_left, fresh),
         )
         left, right = new_left, new_right
-    return (low + high) / 2.0
+    middle: FloatArray = (low + high) / 2.0
+    return middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class ColumnTransform:
         changed = self.power != 1.0
         if changed.any():
             transformed[:, changed] = yeo_johnson(values[:, changed], self.power[changed])
-        standardised = (transformed - self.mean) / self.scale
+        standardised: FloatArray = (transformed - self.mean) / self.scale
         standardised[:, self.constant] = 0.0
         return standardised
 

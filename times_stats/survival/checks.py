@@ -15,6 +15,7 @@ from times_stats.survival.hazard import (
     baseline_cumulative_hazard,
     baseline_log_hazard,
     stacked,
+    weighted_sums,
 )
 from times_stats.survival.result import SurvivalFit
 
@@ -97,7 +98,7 @@ def log_likelihood(fit: SurvivalFit) -> xr.DataArray:
     time = tree["observed_data"]["time"].to_numpy()
     event = tree["observed_data"]["event"].to_numpy()
     evidence = tree["constant_data"]["evidence"].to_numpy()
-    eta = np.einsum("sk,nk->sn", stacked(posterior, "beta"), evidence)
+    eta = weighted_sums(stacked(posterior, "beta"), evidence)
     if fit.n_cohorts > 1:
         code = tree["constant_data"]["cohort_index"].to_numpy()
         eta = eta + stacked(posterior, "cohort_effect")[:, code]

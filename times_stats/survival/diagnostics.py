@@ -49,7 +49,8 @@ def diagnose(posterior: xr.Dataset, diverging: FloatArray, spec: SurvivalSpec) -
     Parameters
     ----------
     posterior : Dataset
-        Quantities with dims chain, draw and others.
+        Quantities with dims chain, draw and others. `fit_survival` hands in all but the single
+        effects: results are made from their sums, the slopes, and from their scales.
     diverging : ndarray of bool, shape (n_chains, n_draws)
         Divergent transitions.
     spec : SurvivalSpec

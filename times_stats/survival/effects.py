@@ -1,4 +1,4 @@
-"""How slopes by marker and region share strength: which groups of effects the columns can tell apart."""
+"""How slopes by marker and region share strength: the effects the columns can tell apart."""
 
 from __future__ import annotations
 
@@ -94,12 +94,13 @@ def design_effects(columns: pd.MultiIndex) -> EffectDesign:
     markers = columns.get_level_values(0)
     regions = columns.get_level_values(1)
     n = len(columns)
+    n_markers, n_regions = len(markers.unique()), len(regions.unique())
     blocks: list[tuple[str, pd.Index]] = []
-    if 1 < markers.nunique():
+    if n_markers > 1:
         blocks.append(("marker", markers))
-    if 1 < regions.nunique() and not 1 < markers.nunique() == n:
+    if n_regions > 1 and not 1 < n_markers == n:
         blocks.append(("region", regions))
-    if len(blocks) == 2 and regions.nunique() == n:
+    if len(blocks) == 2 and n_regions == n:
         blocks.pop()
     if len(blocks) == 2:
         blocks.append(("interaction", pd.Index([f"{m}, {r}" for m, r in columns])))

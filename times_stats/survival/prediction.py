@@ -13,7 +13,7 @@ from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.resampling import spawn_rng
 from times_stats.survival.effects import check_columns
-from times_stats.survival.hazard import baseline_cumulative_hazard, stacked
+from times_stats.survival.hazard import baseline_cumulative_hazard, stacked, weighted_sums
 from times_stats.survival.result import SurvivalFit
 
 _NODES_PER_PIECE = 16
@@ -52,8 +52,7 @@ def linear_predictor(
     """
     evidence, n_filled = _checked_evidence(fit, new)
     posterior = fit.posterior["posterior"].to_dataset()
-    # einsum, not a BLAS product: its rounding does not depend on the number of BLAS threads.
-    eta = np.einsum("sk,nk->sn", stacked(posterior, "beta"), evidence)
+    eta = weighted_sums(stacked(posterior, "beta"), evidence)
     if fit.n_cohorts > 1:
         eta = eta + _cohort_draws(fit, posterior, new.index, cohort)
     return xr.DataArray(

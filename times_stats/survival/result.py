@@ -13,7 +13,7 @@ from times_stats.survival.diagnostics import Diagnostics
 from times_stats.survival.spec import SurvivalSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SurvivalFit:
     """Posterior of the survival model; made by `fit_survival`.
 

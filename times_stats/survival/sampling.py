@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +13,17 @@ import pytensor
 import xarray as xr
 
 from times_stats._checks import as_survival_table, name_rows
-from times_stats._typing import FloatArray, IntArray
+from times_stats._typing import IntArray
 from times_stats.errors import ConvergenceWarning, InputError
 from times_stats.survival.baseline import learn_baseline
 from times_stats.survival.build import SurvivalData, build_model, data_arrays
 from times_stats.survival.diagnostics import Diagnostics, diagnose
+from times_stats.survival.draws import data_groups, name_posterior, read_trace
 from times_stats.survival.effects import EffectDesign, check_columns, design_effects
 from times_stats.survival.result import SurvivalFit
 from times_stats.survival.spec import SurvivalSpec
 
 __all__ = ["CompiledSurvival", "Diagnostics", "SurvivalFit", "compile_survival", "fit_survival"]
-
-_STATISTICS = ("diverging", "n_steps", "step_size", "energy", "logp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +181,7 @@ def fit_survival(
         slope_prior=slope_prior,
     )
     arrays = data_arrays(spec, data, compiled.design)
-    sample = nutpie.sample(
+    trace = nutpie.sample(
         compiled.model.with_data(**arrays),
         draws=spec.draws,
         tune=spec.tune,
@@ -193,11 +191,13 @@ def fit_survival(
         target_accept=spec.target_accept,
         save_warmup=False,
         progress_bar=False,
+        return_raw_trace=True,
     )
-    posterior = _named_posterior(sample["posterior"].to_dataset(), compiled, arrays, names)
-    statistics = sample["sample_stats"].to_dataset()
-    statistics = statistics[[name for name in _STATISTICS if name in statistics]]
-    diagnostics = diagnose(posterior, statistics["diverging"].to_numpy(), spec)
+    draws, statistics = read_trace(trace)
+    posterior = name_posterior(draws, columns, compiled.design, compiled.n_cohorts, arrays, names)
+    diagnostics = diagnose(
+        posterior.drop_vars("effect", errors="ignore"), statistics["diverging"].to_numpy(), spec
+    )
     if diagnostics.status == "failed":
         warnings.warn(
             "the survival model failed its convergence gate: " + "; ".join(diagnostics.reasons),
@@ -208,7 +208,7 @@ def fit_survival(
         {
             "posterior": posterior,
             "sample_stats": statistics,
-            **_data_groups(data, evidence.index[used]),
+            **data_groups(data, evidence.index[used]),
         }
     )
     return SurvivalFit(
@@ -268,71 +268,3 @@ def _check_compiled(
             f"the model was compiled for baseline '{compiled.spec.baseline}' with "
             f"{compiled.spec.n_basis} splines, not for this one: compile it for this one"
         )
-
-
-def _named_posterior(
-    raw: xr.Dataset,
-    compiled: CompiledSurvival,
-    arrays: Mapping[str, FloatArray | IntArray],
-    cohorts: tuple[str, ...],
-) -> xr.Dataset:
-    """Turn the free variables of the graph into the quantities the model is described by."""
-    draws = {str(name): raw[name].to_numpy() for name in raw.data_vars}
-    design, columns, centred = compiled.design, compiled.columns, arrays["centred"]
-    by_draw = ("chain", "draw")
-    slope = draws["slope"]
-    found: dict[str, tuple[tuple[str, ...], FloatArray]] = {"slope": (by_draw, slope)}
-    beta = np.repeat(slope[..., None], len(columns), axis=-1)
-    coords: dict[str, Any] = {
-        "chain": np.arange(slope.shape[0]),
-        "draw": np.arange(slope.shape[1]),
-        "marker": ("coefficient", np.array(columns.get_level_values(0), dtype=str)),
-        "region": ("coefficient", np.array(columns.get_level_values(1), dtype=str)),
-    }
-    if design.groups:
-        scale = draws["effect_scale"]
-        effect = draws["effect_latent"] * scale[..., design.group] ** (1 - centred[0])
-        beta = beta + np.einsum("cde,ke->cdk", effect, design.matrix)
-        found["effect_scale"] = ((*by_draw, "effect_group"), scale)
-        found["effect"] = ((*by_draw, "effect_label"), effect)
-        coords["effect_group"] = np.array(design.groups, dtype=str)
-        coords["effect_label"] = np.array(design.labels, dtype=str)
-    found["beta"] = ((*by_draw, "coefficient"), beta)
-    found["intercept"] = (by_draw, draws["level"] + arrays["prior"][4])
-    if compiled.n_cohorts > 1:
-        scale = draws["cohort_scale"]
-        effect = draws["cohort_latent"] * scale[..., None] ** (1 - centred[1])
-        found["cohort_scale"] = (by_draw, scale)
-        found["cohort_effect"] = ((*by_draw, "cohort"), effect[..., : len(cohorts)])
-        coords["cohort"] = np.array(cohorts, dtype=str)
-    if "log_shape" in draws:
-        found["shape"] = (by_draw, np.exp(draws["log_shape"]))
-    else:
-        found["smoothness"] = (by_draw, draws["smoothness"])
-        found["weight"] = ((*by_draw, "basis"), _spline_weights(draws, arrays["log_weight"]))
-    return xr.Dataset(found, coords=coords)
-
-
-def _spline_weights(
-    draws: Mapping[str, FloatArray], log_weight: FloatArray | IntArray
-) -> FloatArray:
-    walk = np.cumsum(draws["step_latent"], axis=-1) * draws["smoothness"][..., None]
-    walk = np.concatenate([np.zeros_like(walk[..., :1]), walk], axis=-1) + log_weight
-    weight = np.exp(walk - walk.max(axis=-1, keepdims=True))
-    return np.asarray(weight / weight.sum(axis=-1, keepdims=True))
-
-
-def _data_groups(data: SurvivalData, patients: pd.Index) -> dict[str, xr.Dataset]:
-    coords = {"patient": np.array(patients.astype(str), dtype=str)}
-    return {
-        "constant_data": xr.Dataset(
-            {
-                "evidence": (("patient", "coefficient"), data.evidence),
-                "cohort_index": (("patient",), data.cohort),
-            },
-            coords=coords,
-        ),
-        "observed_data": xr.Dataset(
-            {"time": (("patient",), data.time), "event": (("patient",), data.event)}, coords=coords
-        ),
-    }

@@ -109,6 +109,7 @@ def load_posterior(directory: str | Path) -> SurvivalFit:
         ) from error
     try:
         fit = _from_record(record, _read_draws(folder / DRAWS_FILE))
+        _check_shapes(fit, str(folder / DRAWS_FILE))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise
@@ -117,7 +118,6 @@ def load_posterior(directory: str | Path) -> SurvivalFit:
             f"the record is damaged or of another version ({detail}): save the model again",
             source=str(path),
         ) from error
-    _check_shapes(fit, str(folder / DRAWS_FILE))
     return fit
 
 
@@ -134,8 +134,16 @@ def _read_draws(path: Path) -> xr.DataTree:
 def _from_record(record: dict[str, Any], draws: xr.DataTree) -> SurvivalFit:
     if record["format"] != _FORMAT:
         raise ModelFileError(f"format {record['format']} is not {_FORMAT}: save the model again")
-    baseline = dict(record["baseline"])
-    baseline["knots"] = tuple(float(knot) for knot in baseline["knots"])
+    given = record["baseline"]
+    baseline = Baseline(
+        kind=given["kind"],
+        time_scale=float(given["time_scale"]),
+        log_rate=float(given["log_rate"]),
+        last_event=float(given["last_event"]),
+        knots=tuple(float(knot) for knot in given["knots"]),
+        n_shifted=int(given["n_shifted"]),
+        n_uninformative=int(given["n_uninformative"]),
+    )
     diagnostics = dict(record["diagnostics"])
     diagnostics["reasons"] = tuple(str(reason) for reason in diagnostics["reasons"])
     mean, sd = (float(value) for value in record["slope_prior"])
@@ -147,7 +155,7 @@ def _from_record(record: dict[str, Any], draws: xr.DataTree) -> SurvivalFit:
         columns=check_columns(pd.MultiIndex.from_tuples(pairs)),
         cohorts=tuple(str(name) for name in record["cohorts"]),
         n_cohorts=int(record["n_cohorts"]),
-        baseline=Baseline(**baseline),
+        baseline=baseline,
         diagnostics=Diagnostics(**diagnostics),
         n=int(record["n"]),
         events=int(record["events"]),

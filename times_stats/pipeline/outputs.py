@@ -1,0 +1,106 @@
+"""The files of a run folder; each is replaced in one go, so that a kill leaves no half file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from times_stats.audit.leakage import find_leakage
+from times_stats.model_files import write_manifest
+from times_stats.pipeline.checkpoints import MARK, replacing
+from times_stats.pipeline.preparation import Prepared
+from times_stats.report.contents import ReportContents
+from times_stats.report.figures import write_figures
+from times_stats.report.page import write_report
+from times_stats.survival.sampling import SurvivalFit
+from times_stats.survival.storage import save_posterior
+
+
+def audit_folds(prepared: Prepared) -> dict[str, Any]:
+    """Look for patients on both sides of each outer split, by name and by identical features."""
+    rows = []
+    for repeat, labels in enumerate(prepared.folds):
+        for fold in np.unique(labels):
+            train, test = (prepared.features[labels != fold], prepared.features[labels == fold])
+            found = find_leakage(train, test)
+            rows += [
+                {"repeat": repeat, "fold": int(fold), **row} for row in found.to_dict("records")
+            ]
+    shared = sorted({(row["train_id"], row["test_id"]) for row in rows})
+    return {
+        "outer_splits": int(sum(len(np.unique(labels)) for labels in prepared.folds)),
+        "patients_on_both_sides": sum(row["kind"] == "patient_id" for row in rows),
+        "identical_features": [list(pair) for pair in shared],
+        "checklists": "not built yet",
+    }
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as part:
+        frame.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
+
+
+def _write_json(value: object, path: Path) -> None:
+    with replacing(path) as part:
+        part.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _replacing_folder(path: Path) -> Iterator[Path]:
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    yield part
+    shutil.rmtree(path, ignore_errors=True)
+    part.replace(path)
+
+
+def write_outputs(
+    out: Path,
+    contents: ReportContents,
+    *,
+    tables: dict[str, pd.DataFrame],
+    fit: SurvivalFit,
+    model_path: Path,
+    audit: dict[str, Any],
+) -> None:
+    """Write every file of a finished run.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the run.
+    contents : ReportContents
+        What the report shows.
+    tables : dict of str to DataFrame
+        Name of each CSV file, and its table.
+    fit : SurvivalFit
+        Survival model on all patients; the copy in ``model/`` goes without patients.
+    model_path : Path
+        Folder of the saved score.
+    audit : dict
+        From `audit_folds`.
+    """
+    for name, table in tables.items():
+        _write_csv(table, out / f"{name}.csv")
+    with _replacing_folder(out / "model") as part:
+        shutil.copytree(model_path, part, dirs_exist_ok=True)
+        save_posterior(fit, part, training_data=False)
+        write_manifest(part)
+    with _replacing_folder(out / ".posterior") as part:
+        save_posterior(fit, part)
+        (part / "posterior.nc").replace(out / "posterior.nc")
+    shutil.rmtree(out / ".posterior")
+    with _replacing_folder(out / "figures") as part:
+        write_figures(contents, part)
+    _write_json(audit, out / "audit.json")
+    with replacing(out / "report.html") as part:
+        write_report([contents], part)
+    _write_json({**contents.provenance, "diagnostics": contents.diagnostics}, out / MARK)
