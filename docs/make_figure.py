@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from times_stats.datasets import load_hcc_ihc
+from times_stats.plots import model_label
 
 METRIC = "concordance_uno"
 
@@ -19,7 +20,8 @@ METRIC = "concordance_uno"
 def read_estimates(folder: Path) -> pd.DataFrame:
     """Return the concordance rows of single models, in the order of the table."""
     table = pd.read_csv(folder / "comparison.csv", keep_default_na=False)
-    rows = table[(table["metric"] == METRIC) & (table["reference"] == "")]
+    alone = (table["reference"] == "") & (table["model"] != "null")  # the null is the line at 1/2
+    rows = table[alone & (table["metric"] == METRIC)]
     if rows.empty:
         raise SystemExit(f"error: {folder / 'comparison.csv'} holds no {METRIC} of a single model")
     return rows.astype({"estimate": float, "lower": float, "upper": float})
@@ -38,18 +40,12 @@ def draw_comparison(demo: Path) -> Figure:
         error = [table["estimate"] - table["lower"], table["upper"] - table["estimate"]]
         axis.errorbar(table["estimate"], position, xerr=error, fmt="o", color="#1f4e79", capsize=2)
         axis.axvline(0.5, color="0.6", linewidth=1, linestyle="--")
-        axis.set_yticks(list(position), [str(model) for model in table["model"]])
-        axis.set_xlabel(f"Uno's C by {study.horizon:g} months, 95 % interval")
-        n, events = len(study.patients), int(study.patients["event"].sum())
-        markers = (
-            study.measurements["marker"].nunique()
-            if study.score.markers is None
-            else len(study.score.markers)
-        )
-        axis.set_title(
-            f"{n} patients, {events} events, {markers} marker{'s' if markers > 1 else ''}",
-            fontsize=10,
-        )
+        axis.set_yticks(list(position), [model_label(model) for model in table["model"]])
+        axis.set_xlabel(f"Uno's C by {study.horizon:g} months")
+        n, events = table[["n", "events"]].iloc[0]
+        markers = study.measurements["marker"].nunique()
+        plural = "s" if markers > 1 else ""
+        axis.set_title(f"{n} patients, {events} events, {markers} marker{plural}", fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     return figure
 

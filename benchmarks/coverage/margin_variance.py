@@ -4,7 +4,7 @@ Many training sets of one size are drawn from one population; the margins of fix
 followed over them. ``true`` is the spread of the cross-fitted margin over training sets, ``se`` the
 mean estimated standard error. ``out of fold``: a patient held out once per repeat, delete-d
 jackknife over repeats. ``new``: mean over all fold models, grouped jackknife over folds.
-``slope`` regresses the new patients' true log-hazard on their margin in each training set: the mean.
+``slope`` regresses the new patients' true log-hazard on their margin; mean over training sets.
 
     python benchmarks/coverage/margin_variance.py --training-sets 60 --jobs 2
 """

@@ -146,7 +146,7 @@ def test_every_runtime_dependency_is_used():
         used |= set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE))
     used = {{"sklearn": "scikit-learn"}.get(name, name) for name in used}
     required = {Requirement(text).name for text in PROJECT["dependencies"]}
-    assert required - used == set(LOADED_BY_OTHERS)
+    assert required - used <= set(LOADED_BY_OTHERS)
 
 
 def test_xgboost_comes_from_one_distribution():

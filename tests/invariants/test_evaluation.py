@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from times_stats.evaluation import (
+    Prediction,
     brier_score,
     calibration_in_the_large,
     calibration_slope,
+    compare,
     concordance_harrell,
     concordance_uno,
     time_dependent_auc,
@@ -97,6 +100,38 @@ def test_censoring_weighted_measures(data):
         assert concordance_uno(time, event, -risk, horizon=horizon) == pytest.approx(1 - uno)
         one = np.zeros(time.size)
         assert concordance_uno(time, event, risk, horizon=horizon, strata=one) == pytest.approx(uno)
+
+
+@steady
+@given(outcomes(smallest=8), st.integers(2, 3), st.integers(0, 99))
+def test_concordance_within_folds(data, n_folds, seed):
+    time, event, risk = data
+    G = censoring_distribution(time, event)
+    horizon = 6.0
+    assume(time.max() >= horizon and float(G.at(horizon)) >= 0.1)
+    folds = assign_folds(np.arange(time.size), n_folds=n_folds, n_repeats=2, rng=spawn_rng(seed))
+    inside = risk * 2.0 ** (folds - 1) + 7 * folds  # increasing within each fold
+    table = compare(
+        pd.DataFrame({"time": time, "event": event}),
+        [
+            Prediction("plain", risk[None]),
+            Prediction("reversed", -risk[None]),
+            Prediction("inside", inside),
+        ],
+        times=[horizon],
+        horizon=horizon,
+        folds=folds,
+        n_resamples=2,
+        rng=spawn_rng(seed),
+    )
+    estimates = table.pivot_table(
+        index="metric", columns="model", values="estimate", dropna=False
+    ).loc[["concordance_harrell_within_folds", "concordance_uno_within_folds"]]
+    plain = estimates["plain"].to_numpy()
+    assume(np.isfinite(plain).all())
+    assert ((plain >= 0) & (plain <= 1)).all()
+    np.testing.assert_allclose(estimates["reversed"], 1 - plain, atol=1e-12)
+    np.testing.assert_allclose(estimates["inside"], plain, atol=1e-12)
 
 
 @steady

@@ -12,7 +12,7 @@ import pytest
 import times_stats as ts
 from times_stats.__main__ import main
 from times_stats.datasets import hcc_ihc_study_file
-from times_stats.pipeline import analysis, preparation
+from times_stats.pipeline import preparation, steps
 from times_stats.score.times_score import TimesScore
 from times_stats.survival.spec import SurvivalSpec
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sampling")]
 @pytest.fixture(scope="module", autouse=True)
 def one_compilation():
     """Compile the model of these data once for all runs of this module."""
-    honest, kept = analysis.compile_survival, {}
+    honest, kept = steps.compile_survival, {}
 
     def compile_once(spec, *, columns, n_cohorts):
         key = (spec.baseline, tuple(columns), n_cohorts)
@@ -30,9 +30,9 @@ def one_compilation():
             kept[key] = honest(spec, columns=columns, n_cohorts=n_cohorts)
         return kept[key]
 
-    analysis.compile_survival = compile_once
+    steps.compile_survival = compile_once
     yield
-    analysis.compile_survival = honest
+    steps.compile_survival = honest
 
 
 @functools.cache

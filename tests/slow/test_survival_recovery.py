@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from times_stats.survival.spec import SurvivalSpec
 
 pytestmark = pytest.mark.slow
 
-N_STUDIES = 60
+N_STUDIES = 50
 COHORTS = np.array(["east", "north", "south"])
 
 
@@ -70,7 +71,7 @@ def test_intervals_cover_and_estimates_are_unbiased(
     compiled_weibull, compiled_mspline, kind, n_cohorts
 ):
     compiled = {"weibull": compiled_weibull, "mspline": compiled_mspline}[kind]
-    spec = SurvivalSpec(baseline=kind)
+    spec = dataclasses.replace(SurvivalSpec(baseline=kind).for_folds(), tune=700, draws=1000)
     rng = np.random.default_rng(20261122)
     inside_beta, errors, inside_survival, failed = [], [], [], 0
     for study in range(N_STUDIES):
@@ -105,10 +106,10 @@ def test_intervals_cover_and_estimates_are_unbiased(
 
 def test_centred_and_non_centred_forms_agree(compiled_weibull):
     rng = np.random.default_rng(5)
-    z, y, _, _ = simulate(rng, compiled_weibull.columns, 3000, kind="weibull", n_cohorts=1)
+    z, y, _, _ = simulate(rng, compiled_weibull.columns, 800, kind="weibull", n_cohorts=1)
     means = []
     for form in ("centred", "non_centred"):
-        spec = SurvivalSpec(parameterisation=form)
+        spec = dataclasses.replace(SurvivalSpec(), parameterisation=form, chains=2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             fit = fit_survival(spec, z, y, seed=1, compiled=compiled_weibull, cores=2)

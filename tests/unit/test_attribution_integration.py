@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from times_stats.attribution.integration import decide, integration_test
+from times_stats.attribution.integration import integration_test
 from times_stats.attribution.ladder import predict_ladder
 from times_stats.attribution.rungs import collect_ladder
+from times_stats.attribution.verdict import decide, describe_agreement
 from times_stats.errors import InputError
 from times_stats.evaluation.discrimination import concordance_harrell
 from times_stats.features.matrix import complete_markers, marker_levels
@@ -73,6 +74,7 @@ def headline(result, learner="ridge_cox"):
 def test_strong_location_effect_comes_out(strong):
     assert strong.verdict == "location adds"
     assert strong.statement.startswith("Location adds")
+    assert "the estimates of all other analyses lie above 0" in strong.statement
     assert headline(strong)["estimate"] > 0.05
     assert headline(strong, "boosted_cox")["lower"] > 0
 
@@ -84,6 +86,9 @@ def test_statement_holds_the_figures(strong):
         f"{row['minimal_detectable_difference']:.3f}",
         f"{row['n']} patients with {row['events']} events",
         "24 months",
+        "the ridge Cox without the stage ",
+        "the boosted Cox with the stage ",
+        "the boosted Cox without the stage ",
     ):
         assert figure in strong.statement
     assert "not identified" not in strong.statement
@@ -123,12 +128,51 @@ def test_few_patients_cannot_tell():
     assert headline(result)["minimal_detectable_difference"] > 0.03
 
 
-def test_verdict_rule():
-    assert decide(0.001, 0.02, margin=0.03) == "location adds"
-    assert decide(0.0, 0.029, margin=0.03) == "levels suffice"
-    assert decide(-0.02, 0.03, margin=0.03) == "cannot tell"
-    assert decide(-0.06, -0.01, margin=0.03) == "levels suffice"
-    assert decide(np.nan, np.nan, margin=0.03) == "cannot tell"
+@pytest.mark.parametrize(
+    ("lower", "upper", "sensitivity", "verdict"),
+    [
+        (0.01, 0.05, [0.02, 0.01, 0.001], "location adds"),
+        (0.01, 0.05, [], "location adds"),
+        (0.0, 0.05, [0.02, 0.01, 0.001], "cannot tell"),
+        (0.01, 0.05, [0.02, 0.0, 0.02], "cannot tell"),
+        (0.01, 0.05, [0.02, 0.01, np.nan], "cannot tell"),
+        (-0.02, 0.029, [0.02, -0.01, 0.029], "levels suffice"),
+        (-0.06, -0.01, [-0.1, 0.0, 0.01], "levels suffice"),
+        (-0.02, 0.03, [0.0, 0.0, 0.0], "cannot tell"),
+        (-0.02, 0.02, [0.0, 0.03, 0.0], "cannot tell"),
+        (-0.02, 0.02, [0.0, np.nan, 0.0], "cannot tell"),
+        (0.001, 0.02, [0.01, 0.01, 0.01], "location adds"),
+        (0.001, 0.02, [0.01, -0.01, 0.01], "levels suffice"),
+        (0.001, 0.02, [0.04, -0.01, 0.01], "cannot tell"),
+        (np.nan, np.nan, [0.01, 0.01, 0.01], "cannot tell"),
+    ],
+)
+def test_verdict_rule(lower, upper, sensitivity, verdict):
+    assert decide(lower, upper, sensitivity, margin=0.03) == verdict
+
+
+@pytest.mark.parametrize(
+    ("limits", "estimates", "sentence"),
+    [
+        ((0.01, 0.05), (0.02, 0.01), "and the estimates of all other analyses lie above 0."),
+        ((0.01, 0.05), (0.02, -0.01), "lies above 0, but the estimate does not in boosted."),
+        ((0.01, 0.05), (0.0, -0.01), "above 0, but the estimate does not in bare and boosted."),
+        ((-0.01, 0.02), (0.02, -0.01), "and the estimates of all other analyses lie below 0.03."),
+        ((-0.01, 0.02), (0.03, 0.01), "lies below 0.03, but the estimate does not in bare."),
+        ((-0.01, 0.04), (0.05, -0.01), "holds both 0 and 0.03, so the other analyses cannot"),
+    ],
+)
+def test_disagreeing_analyses_are_named(limits, estimates, sentence):
+    named = dict(zip(("bare", "boosted"), estimates, strict=True))
+    found = describe_agreement(*limits, named, margin=0.03)
+    assert sentence in found
+    assert found.count(".") - found.count("0.03") == 1
+
+
+def test_small_gain_that_one_analysis_lacks_says_both():
+    found = describe_agreement(0.001, 0.02, {"bare": 0.01, "boosted": -0.01}, margin=0.03)
+    assert "above 0, but the estimate does not in boosted." in found
+    assert "all other analyses lie below 0.03." in found
 
 
 def test_left_out_filled_and_assumed_things_are_noted():
@@ -155,13 +199,21 @@ def test_without_stages_the_bare_contrast_is_the_headline():
     assert not result.table["model"].str.startswith("stage").any()
     assert result.differences["model"].iloc[0] == "all_regions"
     assert "the stage" not in result.statement
+    assert "Other analyses: the boosted Cox " in result.statement
 
 
-def test_regions_scaled_to_one_mean_have_no_region_free_level():
+def test_markers_scaled_by_region_are_named_and_those_not_analysed_are_not():
+    arguments = prepare(n_patients=80, markers=2, seed=14)
+    result = climb(*arguments, scaled_by_region=("M1", "M7"))
+    assert "not identified for M1:" in result.statement
+    assert "M7" not in result.statement
+
+
+def test_columns_without_a_usable_power_are_noted():
     features, outcome, stages, folds = prepare(n_patients=80, markers=2, seed=14)
-    features["M1"] = 100 * features["M1"] / features["M1"].mean()
+    features["M2"] = 1000 + features["M2"] / features["M2"].to_numpy().max()
     result = climb(features, outcome, stages, folds)
-    assert "not identified for M1" in result.statement
+    assert "no usable power for columns of M2 in some folds" in " ".join(result.notes)
 
 
 @pytest.mark.slow
@@ -180,7 +232,7 @@ def test_a_patients_outcome_does_not_move_its_own_prediction():
     altered.loc["P005", ["time", "event"]] = [1.0, 1 - altered.loc["P005", "event"]]
     times = np.array([24.0])
     before, after = (
-        predict_ladder(data, y, folds=folds, times=times, seed=1) for y in (outcome, altered)
+        predict_ladder(data, y, folds=folds, times=times, seed=1)[0] for y in (outcome, altered)
     )
     for key in before:
         assert before[key].risk[0, 4] == after[key].risk[0, 4]
@@ -198,7 +250,7 @@ def test_levels_and_contrasts_are_what_they_say():
         ("M2", "invasive_front"), ("M2", "tumour_centre"),
     )  # fmt: skip
     train = np.arange(60)
-    designs = data.build_designs(train)
+    designs, _ = data.build_designs(train)
     X = designs["stage_all_regions"].X
     assert [c for c in X if c.startswith("contrast")] == [
         f"contrast:{marker}:{region}" for marker, region in data.contrast_columns
@@ -208,7 +260,7 @@ def test_levels_and_contrasts_are_what_they_say():
     assert designs["stage_levels"].weak == tuple(data.stage_steps.columns)
     changed = features.copy()
     changed.iloc[60:] *= 3.0
-    again = ladder_data(changed, outcome, stages).build_designs(train)["all_regions"].X
+    again = ladder_data(changed, outcome, stages).build_designs(train)[0]["all_regions"].X
     pd.testing.assert_frame_equal(again.iloc[train], designs["all_regions"].X.iloc[train])
 
 
@@ -238,8 +290,8 @@ def test_result_is_frozen(strong):
 
 
 def test_ridge_cox_on_shuffled_outcomes_ranks_nobody():
-    # Pairs within a fold only: pooling the predictors of all folds gave .489 (se .004,
-    # 120 shuffles), since an outcome pushes the models of the other folds the opposite way.
+    # Pairs within a fold only: pooling the predictors of all folds gives less than .5,
+    # since an outcome pushes the models of the other folds the opposite way.
     features, outcome, _, _ = prepare(n_patients=163, markers=5, seed=3)
     y = outcome[["time", "event"]]
     values = []

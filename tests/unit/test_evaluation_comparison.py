@@ -18,8 +18,8 @@ from times_stats.evaluation import (
     integrated_brier,
     time_dependent_auc,
 )
-from times_stats.nonparametric import kaplan_meier
-from times_stats.resampling import bootstrap_weights, spawn_rng
+from times_stats.nonparametric import censoring_distribution, kaplan_meier
+from times_stats.resampling import assign_folds, bootstrap_weights, spawn_rng
 
 TIMES = np.array([6.0, 12.0, 24.0])
 
@@ -121,6 +121,157 @@ def test_resamples_are_the_metrics_of_the_replicated_data(study):
     assert value(table, "score", "concordance_harrell", column="se") == pytest.approx(
         np.std(replicated, ddof=1)
     )
+
+
+HARRELL, UNO = "concordance_harrell_within_folds", "concordance_uno_within_folds"
+
+
+@pytest.fixture
+def folds():
+    return assign_folds(np.arange(90), n_folds=5, n_repeats=4, rng=spawn_rng(1, "folds"))
+
+
+def concordance_by_pairs(time, event, risk, folds, pair_weight):
+    """Concordance of the pairs within folds, one pair at a time."""
+    right = total = 0.0
+    for row, fold in enumerate(folds):
+        r = risk[row if len(risk) > 1 else 0]
+        for i, j in np.ndindex(time.size, time.size):
+            first = time[i] < time[j] or (time[i] == time[j] and event[j] == 0)
+            if event[i] == 1 and first and fold[i] == fold[j]:
+                right += pair_weight[i] * (1.0 if r[i] > r[j] else 0.5 if r[i] == r[j] else 0.0)
+                total += pair_weight[i]
+    return right / total
+
+
+def weights_of_pairs(outcome, horizon):
+    """Weight of the pairs of each first patient: of Harrell and of Uno up to the horizon."""
+    time, event = outcome["time"].to_numpy(), outcome["event"].to_numpy()
+    before = censoring_distribution(time, event).before(time)
+    return {HARRELL: np.ones(time.size), UNO: np.where(time <= horizon, before**-2.0, 0.0)}
+
+
+def test_within_folds_only_pairs_of_one_test_fold_count(study, folds):
+    outcome, score, stage, null = study
+    time, event = outcome["time"].to_numpy(), outcome["event"].to_numpy()
+    table = run(outcome, [score, stage, null], folds=folds)
+    for metric, weight in weights_of_pairs(outcome, 12).items():
+        estimates = {m.name: value(table, m.name, metric) for m in (score, stage, null)}
+        assert estimates == {
+            m.name: pytest.approx(concordance_by_pairs(time, event, m.risk, folds, weight))
+            for m in (score, stage, null)
+        }
+        assert estimates["null"] == 0.5
+        assert value(table, "score", metric, "stage") == pytest.approx(
+            estimates["score"] - estimates["stage"]
+        )
+
+
+def test_within_folds_resamples_are_the_replicated_data(study, folds):
+    outcome, score, stage, _ = study
+    table = run(outcome, [score, stage], null=None, folds=folds, n_resamples=4)
+    pair_weights = weights_of_pairs(outcome, 12)
+    replicated = {(m, s): [] for m in pair_weights for s in ("score", "difference")}
+    for w in bootstrap_weights(len(outcome), 4, spawn_rng(1, "compare")):
+        rows = np.repeat(np.arange(len(outcome)), w)
+        time, event = outcome["time"].to_numpy()[rows], outcome["event"].to_numpy()[rows]
+        for metric, weight in pair_weights.items():
+            c, other = (
+                concordance_by_pairs(time, event, m.risk[:, rows], folds[:, rows], weight[rows])
+                for m in (score, stage)
+            )
+            replicated[metric, "score"].append(c)
+            replicated[metric, "difference"].append(c - other)
+    for metric in pair_weights:
+        for reference, what in (("", "score"), ("stage", "difference")):
+            drawn = replicated[metric, what]
+            limits = [value(table, "score", metric, reference, c) for c in ("lower", "upper", "se")]
+            assert limits == pytest.approx(
+                [*np.quantile(drawn, [0.025, 0.975]), np.std(drawn, ddof=1)]
+            )
+
+
+def test_an_offset_of_each_fold_moves_the_pooled_concordance_alone(study, folds):
+    outcome, score, _, null = study
+    shifted = Prediction("shifted", score.risk + 3.0 * folds)
+    table = run(outcome, [score, shifted, null], references=["score"], folds=folds)
+    difference = table[table["reference"] == "score"].set_index(["model", "metric"])
+    for metric in (HARRELL, UNO):
+        row = difference.loc[("shifted", metric), ["estimate", "lower", "upper", "se"]]
+        assert (row == 0).all()
+    assert abs(difference.loc[("shifted", "concordance_harrell"), "estimate"]) > 0.05
+    assert abs(difference.loc[("shifted", "concordance_uno"), "estimate"]) > 0.05
+
+
+def test_training_event_rates_are_chance_within_folds_and_below_it_between(study):
+    """The reason for the metric: a fold with many events is scored by a model that saw few."""
+    outcome = study[0]
+    pooled = []
+    for seed in range(10):
+        rng = spawn_rng(seed, "null")
+        shuffled = outcome.set_axis(rng.permutation(outcome.index.to_numpy()))
+        folds = assign_folds(np.arange(90), n_folds=5, n_repeats=4, rng=rng)
+        event = shuffled["event"].to_numpy()
+        rate = [[event[fold != k].mean() for k in fold] for fold in folds]
+        table = run(
+            shuffled, [Prediction("rate", np.array(rate))], references=[], null=None, folds=folds
+        )
+        assert value(table, "rate", HARRELL) == 0.5
+        assert value(table, "rate", UNO) == 0.5
+        pooled.append(value(table, "rate", "concordance_harrell"))
+    assert np.mean(pooled) < 0.5 - 3 * np.std(pooled, ddof=1) / np.sqrt(10)
+
+
+def test_one_row_of_risk_is_compared_with_the_folds_of_every_repeat(study, folds):
+    outcome, score, stage, null = study
+    repeated = Prediction("repeated", np.repeat(stage.risk, 4, axis=0))
+    table = run(outcome, [score, stage, repeated, null], folds=folds)
+    for column in ("estimate", "lower", "upper", "se"):
+        for metric in (HARRELL, UNO):
+            assert value(table, "repeated", metric, column=column) == pytest.approx(
+                value(table, "stage", metric, column=column), abs=1e-12
+            )
+
+
+def test_folds_add_two_metrics_and_leave_the_others(study, folds):
+    outcome, score, stage, null = study
+    plain = run(outcome, [score, stage, null])
+    table = run(outcome, [score, stage, null], folds=folds)
+    added = table["metric"].isin([HARRELL, UNO])
+    assert not plain["metric"].isin([HARRELL, UNO]).any()
+    pd.testing.assert_frame_equal(table[~added].reset_index(drop=True), plain, check_exact=True)
+    assert len(table) == 10 * (3 + 2)
+    assert (table.loc[added, "se"].loc[table["model"] != "null"] > 0).all()
+
+
+def test_folds_without_a_comparable_pair_have_no_concordance():
+    outcome = pd.DataFrame({"time": [1.0, 2, 3, 4], "event": [1, 0, 0, 0]})
+    model = Prediction("m", np.array([[4.0, 3, 2, 1]]))
+    table = compare(
+        outcome,
+        [model],
+        times=[1],
+        horizon=1,
+        rng=spawn_rng(1),
+        n_resamples=20,
+        folds=[[0, 1, 1, 1]],
+    )
+    assert value(table, "m", "concordance_harrell") == 1
+    assert np.isnan(value(table, "m", HARRELL))
+
+
+@pytest.mark.parametrize(
+    ("faulty_folds", "message"),
+    [
+        (np.arange(180).reshape(2, 90) % 5, "risk of model 'score' has 4 repeats and folds have 2"),
+        (np.zeros((4, 90)), "one fold only"),
+        (np.zeros((4, 89)), r"folds have shape \(4, 89\): give \(n_repeats, 90\)"),
+        (np.full((4, 90), np.nan), "not whole numbers"),
+    ],
+)
+def test_faulty_folds_are_refused(study, faulty_folds, message):
+    with pytest.raises(InputError, match=message):
+        run(study[0], list(study[1:]), folds=faulty_folds)
 
 
 def test_a_model_minus_its_copy_is_exactly_zero(study):

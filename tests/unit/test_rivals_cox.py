@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.base import clone
 
-from times_stats.errors import InputError
+from times_stats.errors import DataWarning, InputError
 from times_stats.rivals.cox import RidgeCox, maximise_penalised
 from times_stats.rivals.hazard_scale import hazard_ratios
 from times_stats.rivals.partial_likelihood import (
@@ -207,6 +207,15 @@ def test_skewed_columns_predict_as_their_logarithm():
     assert np.corrcoef(plain, gaussian)[0, 1] < 0.95
 
 
+def test_columns_without_a_usable_power_are_warned_of_and_standardised():
+    X, y = sample(100, 2)
+    far = X.assign(x1=1000 + X["x1"])
+    with pytest.warns(DataWarning, match=r"no usable Yeo-Johnson power for columns \['x1'\]"):
+        model = RidgeCox(penalty={"features": 5.0}).fit(far, y)
+    Z = model.transform_.apply(far.to_numpy())
+    np.testing.assert_allclose(Z[:, 1], (X["x1"] - X["x1"].mean()) / X["x1"].std(ddof=0))
+
+
 def test_is_a_scikit_learn_estimator():
     model = RidgeCox(weak=("a",), penalty={"features": 2.0})
     assert clone(model).get_params() == model.get_params()
@@ -241,6 +250,11 @@ def test_one_event_is_enough_and_none_is_an_error():
         (lambda X, y: RidgeCox(penalty={"features": -1.0}).fit(X, y), "must not be negative"),
         (lambda X, y: RidgeCox(transform="log").fit(X, y), "transform must be"),
         (lambda X, y: RidgeCox().fit(X.assign(x1=np.inf), y), "infinite"),
+        (
+            lambda X, y: RidgeCox().fit(X.assign(x1=X["x1"] * 1e41), y),
+            r"\['x1'\] hold values beyond",
+        ),
+        (lambda X, y: RidgeCox().fit(X, y).predict(X * np.inf), "hold values beyond 1e"),
         (lambda X, y: RidgeCox().fit(X, y).predict(X[["x0"]]), "missing from X"),
         (lambda X, _: RidgeCox().predict(X), "not fitted"),
         (

@@ -24,7 +24,7 @@ def predict_ladder(
     times: FloatArray,
     seed: int,
     jobs: int = 1,
-) -> dict[str, Prediction]:
+) -> tuple[dict[str, Prediction], tuple[str, ...]]:
     """Predict every patient out of fold with every rung and learner.
 
     Parameters
@@ -46,6 +46,8 @@ def predict_ladder(
     -------
     dict
         "null" and "<learner>/<rung>" to its prediction, named after the rung.
+    tuple of str
+        Markers of which a column was only standardised in some fold, for want of a usable power.
     """
     n_repeats, n = folds.shape
     tasks = [(repeat, fold) for repeat in range(n_repeats) for fold in np.unique(folds[repeat])]
@@ -57,13 +59,15 @@ def predict_ladder(
     keys = ["null", *(f"{RIDGE}/{rung}" for rung in data.rungs())]
     risk = {key: np.full((n_repeats, n), np.nan) for key in [*keys, *survival_free]}
     survival = {key: np.full((n_repeats, n, times.size), np.nan) for key in keys}
-    for (repeat, fold), part in zip(tasks, parts, strict=True):
+    plain: set[str] = set()
+    for (repeat, fold), (part, markers) in zip(tasks, parts, strict=True):
         test = folds[repeat] == fold
+        plain |= markers
         for key, (predictor, curve) in part.items():
             risk[key][repeat, test] = predictor
             if curve is not None:
                 survival[key][repeat, test] = curve
-    return {
+    predictions = {
         key: Prediction(
             name=key.rpartition("/")[2],
             risk=values,
@@ -72,11 +76,12 @@ def predict_ladder(
         )
         for key, values in risk.items()
     }
+    return predictions, tuple(sorted(plain))
 
 
 def _predict_fold(
     data: LadderData, outcome: pd.DataFrame, test: BoolArray, times: FloatArray, seed: int
-) -> dict[str, tuple[FloatArray, FloatArray | None]]:
+) -> tuple[dict[str, tuple[FloatArray, FloatArray | None]], set[str]]:
     train, held_out = np.flatnonzero(~test), np.flatnonzero(test)
     y = outcome.iloc[train]
     null = NullModel().fit(y, y)
@@ -84,12 +89,13 @@ def _predict_fold(
     part: dict[str, tuple[FloatArray, FloatArray | None]] = {
         "null": (null.predict(new), null.predict_survival(new, times=times))
     }
-    for rung, design in data.build_designs(train).items():
+    designs, plain = data.build_designs(train)
+    for rung, design in designs.items():
         ridge = RidgeCox(weak=design.weak, transform="standardise").fit(design.X.iloc[train], y)
         X = design.X.iloc[held_out]
         part[f"{RIDGE}/{rung}"] = (ridge.predict(X), ridge.predict_survival(X, times=times))
         part[f"{BOOSTED}/{rung}"] = (_boost(design, train, held_out, y, seed), None)
-    return part
+    return part, plain
 
 
 def _boost(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from times_stats._typing import FloatArray, IntArray
+from times_stats._typing import IntArray
 from times_stats.errors import InputError
 from times_stats.rivals.transforms import learn_transform
 
@@ -63,7 +63,7 @@ class LadderData:
         staged = ["stage", *(f"stage_{rung}" for rung in markers)]
         return (*(staged if self.stage_steps.shape[1] else []), *markers)
 
-    def build_designs(self, train: IntArray) -> dict[str, RungDesign]:
+    def build_designs(self, train: IntArray) -> tuple[dict[str, RungDesign], set[str]]:
         """Build the columns of every rung with transforms learned on training patients.
 
         Parameters
@@ -75,9 +75,11 @@ class LadderData:
         -------
         dict
             Rung to its design.
+        set of str
+            Markers of which a column had no usable Yeo-Johnson power and was only standardised.
         """
-        regions = _standardise(self.values, train)
-        levels = _standardise(self.levels, train)
+        regions, plain_regions = _transform(self.values, train)
+        levels, plain_levels = _transform(self.levels, train)
         markers = [marker for marker, _ in self.contrast_columns]
         contrasts = pd.DataFrame(
             regions[[*self.contrast_columns]].to_numpy() - levels[markers].to_numpy(),
@@ -101,7 +103,7 @@ class LadderData:
                 X=pd.concat([*weak, *blocks[base]], axis=1),
                 weak=tuple(column for block in weak for column in block.columns),
             )
-        return designs
+        return designs, plain_regions | plain_levels
 
 
 def collect_ladder(
@@ -176,8 +178,11 @@ def collect_ladder(
     )
 
 
-def _standardise(frame: pd.DataFrame, train: IntArray) -> pd.DataFrame:
-    values: FloatArray = frame.to_numpy(dtype=np.float64)
-    every = np.ones(values.shape[1], dtype=np.bool_)
-    state = learn_transform(values[train], gaussianise=every, rescale=every)
-    return pd.DataFrame(state.apply(values), index=frame.index, columns=frame.columns)
+def _transform(frame: pd.DataFrame, train: IntArray) -> tuple[pd.DataFrame, set[str]]:
+    """Return the transformed columns and the markers without a usable power."""
+    every = np.ones(frame.shape[1], dtype=np.bool_)
+    state = learn_transform(frame.iloc[train], gaussianise=every, rescale=every)
+    values = state.apply(frame.to_numpy(dtype=np.float64))
+    plain = frame.columns.isin(state.standardised_only)
+    markers = set(frame.columns.get_level_values(0)[plain].astype(str))
+    return pd.DataFrame(values, index=frame.index, columns=frame.columns), markers

@@ -51,8 +51,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
 
     Rounds and depth are fixed: tuning them per fold would put the margins of the folds on
     different scales. The defaults suit 80-300 patients and weak signals: with two regions and
-    hazard ratios of 1.4-1.8 per SD, calibration slopes on fresh patients were about .8-1.3, where
-    100 rounds with a light penalty gave .3-.6, at equal or better concordance
+    hazard ratios of 1.4-1.8 per SD, calibration slopes on fresh patients were about .8-1.2, where
+    100 rounds with a light penalty gave .3-.65, at equal or better concordance
     (``benchmarks/coverage/marker_model_defaults.py`` prints the table).
 
     Parameters

@@ -9,12 +9,9 @@ from times_stats._checks import check_survival_arrays
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.evaluation.inputs import check_probabilities, check_times
-from times_stats.nonparametric import (
-    CensoringDistribution,
-    check_horizon,
-    kaplan_meier,
-    weights_at,
-)
+from times_stats.nonparametric.censoring import CensoringDistribution, check_horizon
+from times_stats.nonparametric.censoring_weights import weights_at
+from times_stats.nonparametric.estimators import kaplan_meier
 
 
 def brier_score(

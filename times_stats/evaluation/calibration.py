@@ -12,7 +12,9 @@ from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.evaluation.inputs import check_probabilities, check_values
 from times_stats.evaluation.partial_likelihood import cox_event_probability, efron_slopes
-from times_stats.nonparametric import check_horizon, kaplan_meier, weights_at
+from times_stats.nonparametric.censoring import check_horizon
+from times_stats.nonparametric.censoring_weights import weights_at
+from times_stats.nonparametric.estimators import kaplan_meier
 
 _FEWEST_VALUES = 5  # distinct predictions a smooth calibration curve needs
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,20 +11,11 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from times_stats._checks import Faults, as_survival_table, name_rows, nearest_key
-from times_stats._typing import FloatArray, IntArray
+from times_stats._typing import FloatArray
 from times_stats.errors import InputError
-from times_stats.evaluation.brier import time_weights, weights_on_grid
-from times_stats.evaluation.discrimination import (
-    Pairs,
-    auc_pairs,
-    harrell_pairs,
-    risk_order,
-    uno_pairs,
-)
 from times_stats.evaluation.inputs import check_probabilities, check_times
-from times_stats.evaluation.partial_likelihood import efron_slopes
-from times_stats.nonparametric import check_horizon, weights_at
-from times_stats.resampling import bootstrap_weights
+from times_stats.evaluation.resampled_metrics import ResampledMetrics
+from times_stats.resampling import bootstrap_weights, check_folds
 
 _MOST_UNDEFINED = 0.05  # share of resamples that may lack a metric before its interval is withheld
 
@@ -61,6 +52,7 @@ def compare(
     references: Sequence[str] = (),
     null: str | None = None,
     strata: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
     n_resamples: int = 1000,
     confidence_level: float = 0.95,
     rng: np.random.Generator,
@@ -88,6 +80,10 @@ def compare(
         Name of the model that knows nothing of the patient; without it there is no ``ipa_horizon``.
     strata : array-like, shape (n,), optional
         Strata of the censoring distribution.
+    folds : array-like of int, shape (n_repeats, n), optional
+        Outer test fold of each patient in each repeat of the cross-validation that made the
+        predictions; adds the concordances within folds (Notes). A model has one row of risk for
+        each repeat, or one row for all (a recorded stage).
     n_resamples : int
         Number of bootstrap resamples.
     confidence_level : float
@@ -102,15 +98,17 @@ def compare(
         ``metric``, ``estimate``, ``lower``, ``upper``, ``se`` (standard deviation over resamples),
         ``n``, ``events``. Metrics: ``concordance_harrell``, ``concordance_uno``, ``auc_horizon``,
         ``brier_horizon``, ``ipa_horizon``, ``integrated_brier`` (trapezoid over `times`),
-        ``calibration_slope``, ``calibration_in_the_large``. A metric that a model does not have (no
-        survival, no or a constant linear predictor) is NaN; where more than 5 % of the resamples
-        lack it, its limits and se are.
+        ``calibration_slope``, ``calibration_in_the_large``; with `folds` also
+        ``concordance_harrell_within_folds`` and ``concordance_uno_within_folds``. A metric that a
+        model does not have (no survival, no or a constant linear predictor) is NaN; where more than
+        5 % of the resamples lack it, its limits and se are.
 
     Raises
     ------
     InputError
         If outcome or predictions are not valid (a NaN names its patients), names repeat or are
-        unknown, `horizon` is not one of `times`, or follow-up does not carry the last time.
+        unknown, `horizon` is not one of `times`, follow-up does not carry the last time, or
+        `folds` are not valid or do not match the repeats of a model.
 
     Notes
     -----
@@ -119,6 +117,17 @@ def compare(
     (`efron_slopes` in `times_stats.evaluation.partial_likelihood`). ``ipa_horizon`` is one minus
     the ratio of the mean Brier scores of model and null. Efron and Tibshirani (1993),
     doi:10.1201/9780429246593.
+
+    *Why within folds.* The plain concordances rank all patients of a repeat together, although each
+    test fold was predicted by a model of its own. A fold with more early events than its share
+    leaves fewer of them for training, so the model that scores it tends to predict lower: between
+    folds the ranking runs against the outcome, and a model that knows nothing falls below .5 (the
+    second example shows one). Two patients of one test fold are scored by one model, and the pairs
+    within folds are free of this bias: Parker et al. (2007), doi:10.1186/1471-2105-8-326; Airola et
+    al. (2011), doi:10.1016/j.csda.2010.11.018. Their concordance is
+    ``sum_r w' N_r w / sum_r w' D_r w`` with ``N_r`` and ``D_r`` the pair matrices of repeat r, 0
+    for pairs of different folds. The concordances of all pairs stay in the table because they are
+    what the literature reports.
 
     Examples
     --------
@@ -130,6 +139,16 @@ def compare(
     >>> rows = table[table["metric"] == "concordance_harrell"]
     >>> rows.set_index(["model", "reference"])["estimate"].round(3).to_list()
     [0.625, 0.917, 0.292]
+
+    The event rate of each training set knows nothing of the patients it is applied to:
+
+    >>> folds = np.array([[0, 0, 0, 1, 1, 1]])
+    >>> outcome = pd.DataFrame({"time": [1, 2, 3, 4, 5, 6], "event": [1, 1, 1, 0, 1, 0]})
+    >>> rate = Prediction("rate", np.where(folds == 0, 1 / 3, 1.0))
+    >>> table = compare(outcome, [rate], times=[3], horizon=3, folds=folds, n_resamples=50,
+    ...                 rng=np.random.default_rng(1))
+    >>> table.set_index("metric")["estimate"].filter(like="harrell").round(3).to_dict()
+    {'concordance_harrell': 0.154, 'concordance_harrell_within_folds': 0.5}
     """
     table = as_survival_table(outcome)
     grid = check_times(times)
@@ -140,12 +159,23 @@ def compare(
         raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
     models = _check_predictions(predictions, [str(k) for k in table.index], grid.size)
     _check_names(models, references, null)
+    tested = None if folds is None else check_folds(folds, table.index)
+    if tested is not None:
+        _check_repeats(models, len(tested))
     resamples = bootstrap_weights(len(table), n_resamples, rng)
     time, event = table["time"].to_numpy(), table["event"].to_numpy()
     # One BLAS thread adds in one order: the last digits do not depend on the machine's settings.
     with threadpool_limits(limits=1, user_api="blas"):
-        measures = _Measures(time, event, grid, int(at_horizon[0]), strata, resamples)
-        draws = {model.name: measures.of(model) for model in models}
+        metrics = ResampledMetrics(
+            time,
+            event,
+            times=grid,
+            at_horizon=int(at_horizon[0]),
+            strata=strata,
+            folds=tested,
+            resamples=resamples,
+        )
+        draws = {m.name: metrics.of(m.risk, m.survival, m.linear_predictor) for m in models}
     if null is not None:
         baseline = draws[null]["brier_horizon"].copy()
         for values in draws.values():
@@ -161,96 +191,11 @@ def compare(
         for reference in ("", *references)
         for model in draws
         if model != reference
-        for metric in _METRICS
+        for metric in metrics.names
         for difference in [draws[model][metric] - (draws[reference][metric] if reference else 0.0)]
     ]
     result = pd.DataFrame.from_records(records)
     return result.assign(n=len(table), events=int(table["event"].sum()))
-
-
-_METRICS = (
-    "concordance_harrell",
-    "concordance_uno",
-    "auc_horizon",
-    "brier_horizon",
-    "ipa_horizon",
-    "integrated_brier",
-    "calibration_slope",
-    "calibration_in_the_large",
-)
-
-
-class _Measures:
-    """Everything about the outcome that is shared by the models of a comparison.
-
-    The first row of the weights is all ones, so that element 0 of every metric is its estimate.
-    """
-
-    def __init__(
-        self,
-        time: FloatArray,
-        event: IntArray,
-        times: FloatArray,
-        at_horizon: int,
-        strata: ArrayLike | None,
-        resamples: IntArray,
-    ) -> None:
-        horizon = float(times[at_horizon])
-        G = check_horizon(time, event, horizon=float(times[-1]), strata=strata)
-        self._time, self._event = time, event
-        self._multiplicity = np.vstack([np.ones(time.size), resamples]).astype(np.float64)
-        self._rows = np.flatnonzero(event == 1)
-        self._pairs = {
-            "concordance_harrell": harrell_pairs(time, event),
-            "concordance_uno": uno_pairs(time, event, G, horizon=horizon, strata=strata),
-            "auc_horizon": auc_pairs(time, event, G, horizon=horizon, strata=strata),
-        }
-        self._totals = {name: self._quadratic(p, p.weights) for name, p in self._pairs.items()}
-        self._free = time[:, None] > times
-        self._censoring = weights_on_grid(G, time, event, times=times, strata=strata)
-        self._time_weights = time_weights(times)
-        self._at_horizon = at_horizon
-        known = weights_at(G, time, event, horizon=horizon, strata=strata)
-        self._observed = np.where(time <= horizon, known, 0.0)
-
-    def of(self, model: Prediction) -> dict[str, FloatArray]:
-        """Metrics of a model: estimate first, then one value per resample."""
-        undefined = np.full(self._multiplicity.shape[0], np.nan)
-        values = dict.fromkeys(_METRICS, undefined)
-        order = _mean(risk_order(risk, self._rows) for risk in model.risk)
-        for name, pairs in self._pairs.items():
-            ordered = order[np.searchsorted(self._rows, pairs.rows)]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                values[name] = self._quadratic(pairs, pairs.weights * ordered) / self._totals[name]
-        if model.survival is not None:
-            squares = _mean((self._free - survival) ** 2 for survival in model.survival)
-            losses = self._censoring * squares
-            values["brier_horizon"] = self._average(losses[:, self._at_horizon])
-            values["integrated_brier"] = self._average(losses @ self._time_weights)
-            predicted = 1 - model.survival[:, :, self._at_horizon].mean(axis=0)
-            values["calibration_in_the_large"] = self._average(self._observed - predicted)
-        if model.linear_predictor is not None:
-            values["calibration_slope"] = _mean(
-                efron_slopes(self._time, self._event, predictor, self._multiplicity)
-                for predictor in model.linear_predictor
-            )
-        return values
-
-    def _quadratic(self, pairs: Pairs, matrix: FloatArray) -> FloatArray:
-        """``w' M w`` for every row of the weights, M having rows for events only."""
-        first = self._multiplicity[:, pairs.rows]
-        return np.asarray(((first @ matrix) * self._multiplicity).sum(axis=1))
-
-    def _average(self, values: FloatArray) -> FloatArray:
-        return np.asarray(self._multiplicity @ values / values.size)
-
-
-def _mean(parts: Iterable[FloatArray]) -> FloatArray:
-    """Mean over repeats, holding one part at a time."""
-    total, count = np.zeros(1), 0
-    for part in parts:
-        total, count = total + part, count + 1
-    return total / count
 
 
 def _summary(values: FloatArray, confidence_level: float) -> dict[str, float]:
@@ -343,4 +288,16 @@ def _check_names(models: list[Prediction], references: Sequence[str], null: str 
     null_model = next((model for model in models if model.name == null), None)
     if null_model is not None and null_model.survival is None:
         faults.add(f"null '{null}' has no survival: give its survival probabilities")
+    faults.raise_if_any()
+
+
+def _check_repeats(models: list[Prediction], n_repeats: int) -> None:
+    """Check that each row of risk has its row of folds; a single row goes with all of them."""
+    faults = Faults()
+    for model in models:
+        if len(model.risk) not in (1, n_repeats):
+            faults.add(
+                f"risk of model '{model.name}' has {len(model.risk)} repeats and folds have "
+                f"{n_repeats}: give one row of risk for each row of folds, or a single row"
+            )
     faults.raise_if_any()

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 from times_stats._checks import check_survival_arrays
 from times_stats.errors import InputError
 from times_stats.evaluation.inputs import check_probabilities
-from times_stats.nonparametric import check_horizon, weights_at
+from times_stats.nonparametric.censoring import check_horizon
+from times_stats.nonparametric.censoring_weights import weights_at
 
 
 def net_benefit(

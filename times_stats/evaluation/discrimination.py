@@ -16,7 +16,8 @@ from times_stats._checks import check_survival_arrays
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.evaluation.inputs import check_times, check_values
-from times_stats.nonparametric import CensoringDistribution, check_horizon, weights_at
+from times_stats.nonparametric.censoring import CensoringDistribution, check_horizon
+from times_stats.nonparametric.censoring_weights import weights_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,9 +107,8 @@ class RunFolder:
         return read(folder)
 
     def discard(self) -> None:
-        """Remove the folder if this run made it and no step has ended."""
-        if self._new and not any(path.is_dir() for path in self._steps.iterdir()):
-            shutil.rmtree(self.out)
+        """Remove what this run has written: the input turned out to be bad."""
+        shutil.rmtree(self.out if self._new else self._steps)
 
     def finish(self) -> None:
         """Remove the kept steps: the run is complete."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from times_stats.datasets import load_hcc_ihc
 from times_stats.errors import InputError
-from times_stats.pipeline.analysis import Display, run
+from times_stats.pipeline.analysis import run
 from times_stats.pipeline.checkpoints import replacing
+from times_stats.pipeline.steps import Display
 from times_stats.report.page import write_report
 
 ANALYSES = ("all", "complete")

@@ -14,6 +14,7 @@ from times_stats.features.matrix import missing_patterns
 from times_stats.nonparametric import kaplan_meier, logrank, reverse_kaplan_meier
 from times_stats.pipeline.nested import SURVIVAL, NestedPredictions
 from times_stats.pipeline.preparation import Prepared
+from times_stats.pipeline.steps import Fitted
 from times_stats.report.contents import ReportContents
 from times_stats.rivals.hazard_scale import hazard_ratios
 from times_stats.survival.checks import posterior_summary
@@ -110,10 +111,21 @@ def _estimand(prepared: Prepared) -> dict[str, str]:
     }
 
 
+def _calibration_in_the_large(comparison: pd.DataFrame) -> dict[str, float]:
+    chosen = (
+        (comparison["model"] == SURVIVAL)
+        & (comparison["metric"] == "calibration_in_the_large")
+        & (comparison["reference"] == "")
+    )
+    row = comparison.loc[chosen, ["estimate", "lower", "upper"]]
+    return {str(name): float(row[name].item()) for name in row.columns}
+
+
 def _notes(
     prepared: Prepared,
     nested: NestedPredictions,
     integration: IntegrationResult,
+    comparison: pd.DataFrame,
     *,
     converged: bool,
 ) -> list[str]:
@@ -146,6 +158,16 @@ def _notes(
             f"{np.median(spread):.3f} in the median patient and {np.quantile(spread, 0.95):.3f} "
             "in one of twenty."
         )
+    if converged:
+        large = _calibration_in_the_large(comparison)
+        if large["lower"] > 0 or large["upper"] < 0:
+            side = "low" if large["estimate"] > 0 else "high"
+            notes.append(
+                f"The survival model's event probabilities at {study.horizon:g} months are too "
+                f"{side} by {abs(large['estimate']):.2f} on average ({large['lower']:.2f} to "
+                f"{large['upper']:.2f}): its {study.survival.baseline} baseline does not follow "
+                "these data."
+            )
     failed = nested.fits.query("status == 'failed'")
     if len(failed):
         notes.append(
@@ -166,15 +188,11 @@ def _notes(
 
 def describe(
     prepared: Prepared,
+    fitted: Fitted,
     *,
     scores: pd.DataFrame,
-    nested: NestedPredictions,
-    comparison: pd.DataFrame,
-    fit: SurvivalFit,
-    evidence: pd.DataFrame,
     phi: pd.DataFrame,
     attribution: pd.DataFrame,
-    integration: IntegrationResult,
     provenance: dict[str, Any],
     warnings: list[str],
 ) -> ReportContents:
@@ -184,18 +202,12 @@ def describe(
     ----------
     prepared : Prepared
         The analysed patients.
-    scores, comparison, attribution : DataFrame
+    fitted : Fitted
+        What the steps made.
+    scores, attribution : DataFrame
         As in the files of the run.
-    nested : NestedPredictions
-        Result of the outer loop.
-    fit : SurvivalFit
-        Survival model on all patients.
-    evidence : DataFrame
-        Cross-fitted evidence it was fitted on.
     phi : DataFrame
         Contribution of each marker in each region to each patient's score.
-    integration : IntegrationResult
-        Level or location.
     provenance : dict
         Versions, hashes and seed.
     warnings : list of str
@@ -206,6 +218,7 @@ def describe(
     ReportContents
         What `write_report` shows.
     """
+    nested, fit, integration = fitted.nested, fitted.fit, fitted.integration
     study, y = prepared.study, prepared.outcome
     groups = y[["time", "event"]].assign(risk_group=scores["risk_group"])
     test = logrank(groups["time"], groups["event"], groups["risk_group"])
@@ -226,7 +239,12 @@ def describe(
         "outer_fits_failed": missed,
         "outer_max_rhat": float(outer["max_rhat"].max()),
     }
-    rmst = _rmst_by_group(fit, evidence, prepared, groups)
+    rmst = _rmst_by_group(fit, fitted.evidence, prepared, groups)
+    ratios = hazard_ratios(y, scores["score"])
+    steps = [
+        f"{per.upper()} ({unit:.3f})" if per.isalpha() else str(per)
+        for per, unit in zip(ratios["per"], ratios["unit"], strict=True)
+    ]
     return ReportContents(
         study=study,
         flow=study.flow,
@@ -234,10 +252,10 @@ def describe(
         cohort_table=cohort_table(y, horizon=study.horizon),
         estimand=_estimand(prepared),
         scores=scores,
-        comparison=comparison,
+        comparison=fitted.comparison,
         risk_groups=groups.reset_index(),
         logrank_p=test.p_value,
-        hazard_ratios=hazard_ratios(y, scores["score"]),
+        hazard_ratios=ratios.assign(per=steps),
         posterior=posterior_summary(fit),
         diagnostics=diagnostics,
         survival_status=status,
@@ -247,7 +265,9 @@ def describe(
         integration=integration,
         rmst=rmst,
         provenance=provenance,
-        notes=_notes(prepared, nested, integration, converged=status == "converged"),
+        notes=_notes(
+            prepared, nested, integration, fitted.comparison, converged=status == "converged"
+        ),
         warnings=warnings,
         features=prepared.features,
     )

@@ -42,6 +42,8 @@ class NestedSettings:
         Times of the survival predictions, months; the last is the horizon.
     objective, pooling : str
         As in `MarkerModel` and `TimesScore`.
+    censoring_strata : tuple of str
+        Columns of the outcome table, for the censoring weights of the logistic objective.
     n_folds, n_repeats : int
         Inner cross-fitting that makes the evidence inside each outer training set.
     """
@@ -50,8 +52,15 @@ class NestedSettings:
     times: FloatArray
     objective: Objective = "survival:cox"
     pooling: Rule = "shrunken"
+    censoring_strata: tuple[str, ...] = ()
     n_folds: int = 5
     n_repeats: int = 3
+
+    def marker_model(self) -> MarkerModel:
+        """Return the template of the marker models."""
+        return MarkerModel(
+            objective=self.objective, horizon=self.horizon, censoring_strata=self.censoring_strata
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,7 @@ def learn_fold(
     survival: dict[str, FloatArray] = {}
 
     model = TimesScore(
-        model=MarkerModel(objective=settings.objective, horizon=settings.horizon),
+        model=settings.marker_model(),
         pooling=settings.pooling,
         horizon=settings.horizon,
         n_folds=settings.n_folds,

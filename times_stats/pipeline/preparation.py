@@ -45,10 +45,7 @@ class Prepared:
     def strata(self) -> pd.Series | None:
         """Strata of the censoring distribution, one label per patient."""
         names = list(self.study.censoring_strata)
-        if not names:
-            return None
-        patients = self.study.patients.set_index("patient_id").loc[self.outcome.index, names]
-        return patients.astype(str).agg(" / ".join, axis=1)
+        return self.outcome[names].astype(str).agg(" / ".join, axis=1) if names else None
 
 
 def prepare(study: Study) -> Prepared:
@@ -71,6 +68,8 @@ def prepare(study: Study) -> Prepared:
     """
     table = build_feature_table(study)
     y = outcome(study)
+    extra = [name for name in study.censoring_strata if name not in y]
+    y = y.join(study.patients.set_index("patient_id")[extra])
     features, events = table.values, int(y["event"].sum())
     flow = study.flow
     stages = pd.DataFrame(

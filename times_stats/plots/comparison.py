@@ -22,6 +22,8 @@ from times_stats.plots.style import (
 _NO_SKILL = {
     "concordance_harrell": 0.5,
     "concordance_uno": 0.5,
+    "concordance_harrell_within_folds": 0.5,
+    "concordance_uno_within_folds": 0.5,
     "auc_horizon": 0.5,
     "ipa_horizon": 0.0,
     "calibration_slope": 1.0,

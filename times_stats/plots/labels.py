@@ -45,6 +45,8 @@ RECORDED_STAGE = "Stage as recorded; survival by Kaplan–Meier per stage in the
 METRIC_LABELS: dict[str, str] = {
     "concordance_harrell": "C (Harrell)",
     "concordance_uno": "C (Uno)",
+    "concordance_harrell_within_folds": "C (Harrell) within folds",
+    "concordance_uno_within_folds": "C (Uno) within folds",
     "auc_horizon": "AUC at horizon",
     "brier_horizon": "Brier score at horizon",
     "ipa_horizon": "IPA at horizon",

@@ -59,7 +59,7 @@ def kaplan_meier_picture(contents: ReportContents) -> Picture:
             p_value=contents.logrank_p,
             horizon=study.horizon,
             end=end,
-            endpoint=study.endpoint,
+            endpoint=study.endpoint.partition(" (")[0],
         ),
         alt=f"Kaplan–Meier curves of {study.endpoint} by risk group, with numbers at risk: "
         f"{sentence_list(sizes)}; log-rank {p_phrase(contents.logrank_p)}.",

@@ -9,6 +9,8 @@ NOT_DEFINED = "–"
 _DIGITS = {
     "concordance_harrell": 3,
     "concordance_uno": 3,
+    "concordance_harrell_within_folds": 3,
+    "concordance_uno_within_folds": 3,
     "auc_horizon": 3,
     "brier_horizon": 3,
     "integrated_brier": 3,

@@ -36,6 +36,7 @@ HEADLINE = "concordance_uno"
 _METRICS = (
     "concordance_uno",
     "concordance_harrell",
+    "concordance_harrell_within_folds",
     "auc_horizon",
     "ipa_horizon",
     "brier_horizon",
@@ -43,7 +44,13 @@ _METRICS = (
     "calibration_slope",
     "calibration_in_the_large",
 )
-_NOT_COMPARED = {"calibration_slope", "calibration_in_the_large"}
+_NOT_COMPARED = {
+    "concordance_harrell_within_folds",
+    "concordance_uno_within_folds",
+    "calibration_slope",
+    "calibration_in_the_large",
+}
+_NOT_SHOWN = {"concordance_uno_within_folds"}
 _COLUMN_NAMES = {
     "n_patients": "Patients",
     "n_events": "Events",
@@ -164,7 +171,8 @@ def ordered_models(comparison: pd.DataFrame) -> list[str]:
 def shown_metrics(comparison: pd.DataFrame) -> list[str]:
     """Return the metrics of a comparison table in the order of the report."""
     present = dict.fromkeys(str(metric) for metric in comparison["metric"])
-    return [m for m in _METRICS if m in present] + [m for m in present if m not in _METRICS]
+    known = {*_METRICS, *_NOT_SHOWN}
+    return [m for m in _METRICS if m in present] + [m for m in present if m not in known]
 
 
 def _who(rows: pd.DataFrame) -> str:
@@ -192,7 +200,9 @@ def comparison_table(comparison: pd.DataFrame) -> Table:
         f"Models{_who(single)}: estimate and 95 % interval, conditional on the fitted models",
         ["Model", *(metric_label(metric) for metric in metrics)],
         rows,
-        "C and AUC: larger is better, 0.5 is chance. Brier scores: smaller is "
+        "C and AUC: larger is better, 0.5 is chance. C within folds compares patients of one test "
+        "fold only: pooling over folds can pull a model that knows nothing below 0.5. Brier scores: "
+        "smaller is "
         "better. IPA: share of the Brier score of “no predictors” that the model removes. "
         "Calibration slope: 1 is ideal, below 1 the predictions are too extreme. "
         "A dash: not defined for this model.",

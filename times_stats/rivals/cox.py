@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from times_stats._checks import as_survival_table
 from times_stats._typing import FloatArray, IntArray
-from times_stats.errors import InputError
+from times_stats.errors import DataWarning, InputError
 from times_stats.rivals.partial_likelihood import (
     RiskSets,
     build_risk_sets,
@@ -217,7 +218,12 @@ class RidgeCox(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            No event, rows that do not match, infinite values, unknown columns or groups.
+            No event, rows that do not match, infinite or huge values, unknown columns or groups.
+
+        Warns
+        -----
+        DataWarning
+            If a column has no usable Yeo-Johnson power and is only standardised.
         """
         table = as_survival_table(y)
         groups = self._group_columns(X, len(table))
@@ -227,10 +233,19 @@ class RidgeCox(BaseEstimator):  # type: ignore[misc]
         self._check_training(values, event)
         is_weak = np.array([group is None for group in groups], dtype=np.bool_)
         self.transform_: ColumnTransform = learn_transform(
-            values,
+            X,
             gaussianise=~is_weak & (self.transform == "yeo_johnson"),
             rescale=~is_weak & (self.transform != "none"),
         )
+        if self.transform_.standardised_only:
+            named = [*self.transform_.standardised_only][:5]
+            warnings.warn(
+                f"no usable Yeo-Johnson power for columns {named}: they lie many"
+                " standard deviations from 0 or hardly vary, and are only standardised; give such a"
+                " marker a unit in which it starts near 0",
+                DataWarning,
+                stacklevel=2,
+            )
         self.feature_names_in_ = list(X.columns)
         self.n_filled_ = int(np.isnan(values).sum())
         self.n_events_ = int(event.sum())

@@ -5,29 +5,84 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from sklearn.preprocessing import PowerTransformer, StandardScaler
 
-from times_stats._typing import BoolArray, FloatArray
+from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.errors import InputError
 
 _POWER_BOUNDS = (-4.0, 6.0)
-_N_SEARCH_STEPS = 32
-_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+_LARGEST = 1e40
+_SD_TOLERANCE = 0.01
 
 
-def yeo_johnson(values: FloatArray, power: FloatArray) -> FloatArray:
-    """Return the Yeo-Johnson transform of each column.
+@dataclass(frozen=True, slots=True)
+class ColumnTransform:
+    """Learned transform of the columns of a table.
+
+    Attributes
+    ----------
+    columns : tuple
+        Column labels.
+    steps : tuple of (int array, transformer)
+        Positions of columns and the fitted scikit-learn transformer they go through; columns in no
+        step, those without variation in training, become 0.
+    standardised_only : tuple
+        Columns that were to get a power and did not, because no usable one was found.
+    """
+
+    columns: tuple[object, ...]
+    steps: tuple[tuple[IntArray, PowerTransformer | StandardScaler], ...]
+    standardised_only: tuple[object, ...]
+
+    def apply(self, values: FloatArray) -> FloatArray:
+        """Return transformed data, shape (n, p); NaN stays NaN, constant columns become 0.
+
+        Parameters
+        ----------
+        values : float array, shape (n, p)
+            Patients, columns as in training.
+        """
+        _check_size(values, self.columns)
+        transformed = np.zeros(values.shape)
+        for positions, transformer in self.steps:
+            transformed[:, positions] = transformer.transform(values[:, positions])
+        return transformed
+
+
+def learn_transform(
+    X: pd.DataFrame, *, gaussianise: BoolArray, rescale: BoolArray
+) -> ColumnTransform:
+    """Learn the transform of each column from training patients.
+
+    Columns of `gaussianise` with more than two distinct values go through scikit-learn's
+    `PowerTransformer` (Yeo-Johnson, then standardised), the other columns of `rescale` through
+    `StandardScaler`, the rest are centred. A column without variation becomes 0.
+
+    The most likely power is unusable for a column that lies many standard deviations from 0 (1,000
+    give or take 1 asks for a power near -30, and rounding then makes the column constant) or
+    that hardly varies. A power outside -4 to 6, or one after which the training data do not have
+    standard deviation 1, is therefore refused: the column is standardised and named in
+    ``standardised_only``.
 
     Parameters
     ----------
-    values : float array, shape (n, p)
-        Data in any unit; NaN stays NaN.
-    power : float array, shape (p,)
-        Power of each column; 1 leaves it as it is.
+    X : DataFrame, shape (n, p)
+        Training data; NaN is left out.
+    gaussianise : bool array, shape (p,)
+        Columns that get a Yeo-Johnson power, unless they hold two values or fewer.
+    rescale : bool array, shape (p,)
+        Columns divided by their standard deviation.
 
     Returns
     -------
-    float array, shape (n, p)
-        ``((x + 1)^k - 1) / k`` for x >= 0 and ``-((1 - x)^(2 - k) - 1) / (2 - k)`` below, with
-        the logarithm as the limit of zero exponents.
+    ColumnTransform
+        State to apply to these and to other patients.
+
+    Raises
+    ------
+    InputError
+        If a value is beyond 1e40 in size: powers of it cannot be computed.
 
     References
     ----------
@@ -36,147 +91,63 @@ def yeo_johnson(values: FloatArray, power: FloatArray) -> FloatArray:
 
     Examples
     --------
-    >>> yeo_johnson(np.array([[0.0], [3.0]]), np.array([0.5])).ravel()
-    array([0., 2.])
+    >>> skewed = pd.DataFrame({"CD8": np.exp(np.linspace(0.0, 4.0, 50))})
+    >>> state = learn_transform(skewed, gaussianise=np.array([True]), rescale=np.array([True]))
+    >>> state.apply(skewed.to_numpy()).std().round(6), state.standardised_only
+    (np.float64(1.0), ())
     """
-    exponent = np.where(values >= 0.0, power, 2.0 - power)
-    logarithm = np.log1p(np.abs(values))
-    near_zero = np.abs(exponent) < 1e-8
-    divisor = np.where(near_zero, 1.0, exponent)
-    grown = np.where(near_zero, logarithm, np.expm1(divisor * logarithm) / divisor)
-    transformed: FloatArray = np.where(values >= 0.0, grown, -grown)
-    return transformed
-
-
-def _profile_log_likelihood(values: FloatArray, power: FloatArray) -> FloatArray:
-    transformed = yeo_johnson(values, power)
-    n_observed = np.isfinite(values).sum(axis=0)
-    variance = np.nanvar(transformed, axis=0)
-    scale = np.nanmean(np.abs(transformed), axis=0)
-    log_jacobian = np.nansum(np.sign(values) * np.log1p(np.abs(values)), axis=0)
-    usable = variance > (1e-10 * scale) ** 2
-    fitted = -0.5 * n_observed * np.log(np.where(usable, variance, 1.0))
-    return np.where(usable, fitted + (power - 1.0) * log_jacobian, -np.inf)
-
-
-def estimate_power(values: FloatArray) -> FloatArray:
-    """Return the maximum-likelihood Yeo-Johnson power of each column.
-
-    All columns are searched at once by golden section: the negative log-likelihood is strictly
-    convex in the power.
-
-    Parameters
-    ----------
-    values : float array, shape (n, p)
-        Training data; NaN is left out.
-
-    Returns
-    -------
-    float array, shape (p,)
-        Powers between -4 and 6.
-
-    References
-    ----------
-    Marchand T. et al. (2022). SecureFedYJ: a safe feature Gaussianization protocol for federated
-    learning. *NeurIPS* 35. doi:10.48550/arXiv.2210.01639
-    """
-    low = np.full(values.shape[1], _POWER_BOUNDS[0])
-    high = np.full(values.shape[1], _POWER_BOUNDS[1])
-    left = high - _GOLDEN * (high - low)
-    right = low + _GOLDEN * (high - low)
-    value_left = _profile_log_likelihood(values, left)
-    value_right = _profile_log_likelihood(values, right)
-    for _ in range(_N_SEARCH_STEPS):
-        go_left = value_left > value_right
-        high = np.where(go_left, right, high)
-        low = np.where(go_left, low, left)
-        new_left = high - _GOLDEN * (high - low)
-        new_right = low + _GOLDEN * (high - low)
-        fresh = _profile_log_likelihood(values, np.where(go_left, new_left, new_right))
-        value_left, value_right = (
-            np.where(go_left, fresh, value_right),
-            np.where(go_left, value_left, fresh),
-        )
-        left, right = new_left, new_right
-    middle: FloatArray = (low + high) / 2.0
-    return middle
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnTransform:
-    """Learned transform of the columns of a matrix.
-
-    Attributes
-    ----------
-    power : float array, shape (p,)
-        Yeo-Johnson power, 1 (no change) for columns that were left alone.
-    mean, scale : float array, shape (p,)
-        Training mean and standard deviation after the power; scale 1 for constant columns.
-    constant : bool array, shape (p,)
-        Columns without variation in training; they become 0.
-    """
-
-    power: FloatArray
-    mean: FloatArray
-    scale: FloatArray
-    constant: BoolArray
-
-    def apply(self, values: FloatArray) -> FloatArray:
-        """Return transformed data, shape (n, p); NaN stays NaN and constant columns become 0."""
-        transformed = values.astype(np.float64, copy=True)
-        changed = self.power != 1.0
-        if changed.any():
-            transformed[:, changed] = yeo_johnson(values[:, changed], self.power[changed])
-        standardised: FloatArray = (transformed - self.mean) / self.scale
-        standardised[:, self.constant] = 0.0
-        return standardised
-
-
-def learn_transform(
-    values: FloatArray, *, gaussianise: BoolArray, rescale: BoolArray
-) -> ColumnTransform:
-    """Learn the transform of each column from training patients.
-
-    Parameters
-    ----------
-    values : float array, shape (n, p)
-        Training data; NaN is left out.
-    gaussianise : bool array, shape (p,)
-        Columns that get a Yeo-Johnson power, unless they hold two values or fewer.
-    rescale : bool array, shape (p,)
-        Columns divided by their standard deviation; the others are centred only.
-
-    Returns
-    -------
-    ColumnTransform
-        State to apply to these and to other patients.
-
-    Examples
-    --------
-    >>> skewed = np.exp(np.linspace(0.0, 4.0, 50))[:, None]
-    >>> every = np.array([True])
-    >>> state = learn_transform(skewed, gaussianise=every, rescale=every)
-    >>> bool(abs(state.apply(skewed).mean()) < 1e-12)
-    True
-    """
-    n_columns = values.shape[1]
-    power = np.ones(n_columns)
-    constant = np.array([_n_distinct(column) < 2 for column in values.T], dtype=np.bool_)
-    continuous = gaussianise & np.array(
-        [_n_distinct(column) > 2 for column in values.T], dtype=np.bool_
+    values = X.to_numpy(dtype=np.float64)
+    columns = tuple(X.columns)
+    _check_size(values, columns)
+    n_distinct = np.array([np.unique(column[np.isfinite(column)]).size for column in values.T])
+    wanted = np.flatnonzero(gaussianise & (n_distinct > 2))
+    power, usable = _learn_power(values[:, wanted])
+    powered = wanted[usable]
+    others = np.setdiff1d(np.flatnonzero(n_distinct > 1), powered)
+    stretched = others[rescale[others]]
+    # what rounding leaves of a constant is no variation
+    stretched = stretched[_spread_is_one(StandardScaler(), values[:, stretched])]
+    scaler, centring = StandardScaler(), StandardScaler(with_std=False)
+    steps = [(powered, power)] if powered.size else []
+    for positions, transformer in ((stretched, scaler), (others[~rescale[others]], centring)):
+        if positions.size:
+            steps.append((positions, transformer.fit(values[:, positions])))
+    return ColumnTransform(
+        columns=columns,
+        steps=tuple(steps),
+        standardised_only=tuple(columns[j] for j in wanted[~usable]),
     )
-    if continuous.any():
-        power[continuous] = estimate_power(values[:, continuous])
-    transformed = values.astype(np.float64, copy=True)
-    transformed[:, continuous] = yeo_johnson(values[:, continuous], power[continuous])
-    mean, scale = np.zeros(n_columns), np.ones(n_columns)
-    varied = ~constant
-    mean[varied] = np.nanmean(transformed[:, varied], axis=0)
-    stretched = varied & rescale
-    scale[stretched] = np.nanstd(transformed[:, stretched], axis=0)
-    constant |= scale <= 0.0
-    return ColumnTransform(power, mean, np.where(constant, 1.0, scale), constant)
 
 
-def _n_distinct(column: FloatArray) -> int:
-    return int(np.unique(column[np.isfinite(column)]).size)
+def _learn_power(values: FloatArray) -> tuple[PowerTransformer, BoolArray]:
+    """Fit the power of the columns that have a usable one; return the fit and which they are."""
+    power = PowerTransformer(method="yeo-johnson", standardize=True)
+    if not values.shape[1]:
+        return power, np.zeros(0, dtype=np.bool_)
+    # powers tried on the way may overflow; a bad final one is refused by what it does to the data
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        standardised = _spread_is_one(power, values)
+    low, high = _POWER_BOUNDS
+    usable: BoolArray = (power.lambdas_ >= low) & (power.lambdas_ <= high) & standardised
+    if usable.any() and not usable.all():
+        power.fit(values[:, usable])
+    return power, usable
+
+
+def _spread_is_one(transformer: PowerTransformer | StandardScaler, values: FloatArray) -> BoolArray:
+    """Fit the transformer; return whether each training column has standard deviation 1 then."""
+    if not values.shape[1]:
+        return np.zeros(0, dtype=np.bool_)
+    spread = np.nanstd(transformer.fit_transform(values), axis=0)
+    standardised: BoolArray = np.abs(spread - 1.0) < _SD_TOLERANCE
+    return standardised
+
+
+def _check_size(values: FloatArray, columns: tuple[object, ...]) -> None:
+    too_large = (np.abs(values) > _LARGEST).any(axis=0)
+    if too_large.any():
+        names = [str(columns[j]) for j in np.flatnonzero(too_large)[:5]]
+        raise InputError(
+            f"columns {names} hold values beyond {_LARGEST:g}, of which powers cannot be computed:"
+            " give them in another unit, or mark what is not a measurement as missing"
+        )

@@ -1,0 +1,126 @@
+"""Step functions of time: what every estimate without a model returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from times_stats._typing import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class StepCurve:
+    """A step function of time, continuous from the right, with its risk sets.
+
+    Attributes
+    ----------
+    times : ndarray, shape (k,)
+        Distinct follow-up times (events and censorings), increasing.
+    values : ndarray, shape (k,)
+        Value from each time on.
+    at_risk, events : ndarray, shape (k,)
+        Number at risk just before each time, and number of events at it.
+    se : ndarray, shape (k,)
+        Standard error of `values`.
+    start : float
+        Value before the first time (1 for survival, 0 for hazard and incidence).
+    """
+
+    times: FloatArray
+    values: FloatArray
+    at_risk: FloatArray
+    events: FloatArray
+    se: FloatArray
+    start: float = 1.0
+
+    def at(self, t: ArrayLike) -> FloatArray:
+        """Return the value at `t`; after the last time the last value is carried on.
+
+        Parameters
+        ----------
+        t : array-like
+            Times.
+
+        Returns
+        -------
+        ndarray
+            Values, of the shape of `t`.
+        """
+        return self._value(t, "right")
+
+    def before(self, t: ArrayLike) -> FloatArray:
+        """Return the limit from the left at `t`.
+
+        Parameters
+        ----------
+        t : array-like
+            Times.
+
+        Returns
+        -------
+        ndarray
+            Values, of the shape of `t`.
+        """
+        return self._value(t, "left")
+
+    def se_at(self, t: ArrayLike) -> FloatArray:
+        """Return the standard error at `t` (0 before the first time).
+
+        Parameters
+        ----------
+        t : array-like
+            Times.
+
+        Returns
+        -------
+        ndarray
+            Standard errors, of the shape of `t`.
+        """
+        position = np.searchsorted(self.times, np.asarray(t, dtype=np.float64), "right")
+        return np.asarray(np.r_[0.0, self.se][position], dtype=np.float64)
+
+    def number_at_risk(self, t: ArrayLike) -> FloatArray:
+        """Return the number still under observation just before `t`.
+
+        Parameters
+        ----------
+        t : array-like
+            Times.
+
+        Returns
+        -------
+        ndarray
+            Counts (or weights), of the shape of `t`.
+        """
+        position = np.searchsorted(self.times, np.asarray(t, dtype=np.float64), "left")
+        return np.asarray(np.r_[self.at_risk, 0.0][position], dtype=np.float64)
+
+    def quantile(self, p: float) -> float:
+        """Return the time at which the curve has moved by `p` from its start.
+
+        Parameters
+        ----------
+        p : float
+            Fraction in (0, 1); .5 gives the median survival time.
+
+        Returns
+        -------
+        float
+            First time at which the change reaches `p`; the middle of the flat stretch where it
+            equals `p` exactly (the rule of R ``quantile.survfit``); NaN if it is never reached.
+        """
+        change = np.abs(self.values - self.start)
+        tolerance = 1e-9
+        reached = np.flatnonzero(change >= p - tolerance)
+        if reached.size == 0:
+            return float("nan")
+        passed = np.flatnonzero(change > p + tolerance)
+        last = passed[0] if passed.size else len(change) - 1
+        return float((self.times[reached[0]] + self.times[last]) / 2)
+
+    def _value(self, t: ArrayLike, side: Literal["left", "right"]) -> FloatArray:
+        position = np.searchsorted(self.times, np.asarray(t, dtype=np.float64), side)
+        return np.asarray(np.r_[self.start, self.values][position], dtype=np.float64)
