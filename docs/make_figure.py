@@ -32,7 +32,7 @@ def draw_comparison(demo: Path) -> Figure:
     analyses = ("all", "complete")
     tables = [read_estimates(demo / name) for name in analyses]
     height = 1.3 + 0.3 * max(len(table) for table in tables)
-    figure = Figure(figsize=(9, height), layout="constrained")
+    figure = Figure(figsize=(10.5, height), layout="constrained")
     axes = figure.subplots(1, 2, sharex=True)
     for axis, name, table in zip(axes, analyses, tables, strict=True):
         study = load_hcc_ihc(name)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from sklearn.preprocessing import PowerTransformer
 
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.boosting.marker_model import MarkerModel, Objective
@@ -22,6 +21,7 @@ from times_stats.resampling import spawn_rng
 from times_stats.rivals.cox import RidgeCox
 from times_stats.rivals.marginal import NullModel
 from times_stats.rivals.stage import StageModel
+from times_stats.rivals.transforms import learn_transform
 from times_stats.score.pooling import Rule
 from times_stats.score.times_score import TimesScore
 from times_stats.survival.prediction import linear_predictor, predict_survival
@@ -109,10 +109,11 @@ class NestedPredictions:
 
 def _standardise(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Yeo-Johnson and unit variance, learned on the training patients."""
-    transform = PowerTransformer(method="yeo-johnson", standardize=True).fit(train.to_numpy())
+    every = np.ones(train.shape[1], dtype=np.bool_)
+    learned = learn_transform(train, gaussianise=every, rescale=every)
 
     def apply(part: pd.DataFrame) -> pd.DataFrame:
-        values = transform.transform(part.to_numpy())
+        values = learned.apply(part.to_numpy(dtype=np.float64))
         return pd.DataFrame(values, index=part.index, columns=part.columns)
 
     return apply(train), apply(test)

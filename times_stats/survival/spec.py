@@ -69,7 +69,9 @@ class SurvivalSpec:
     chains, tune, draws : int
         Chains, and warm-up and kept draws of each.
     target_accept : float
-        Acceptance rate the step size is tuned to.
+        Acceptance rate the step size is tuned to. Of 24 studies drawn from the prior (250
+        patients), 4 missed the gate at .95 (up to 26 divergences) and none, without a divergence,
+        at .99, for 1.8 times the time.
     max_rhat, min_ess, max_divergent : float
         The gate: a fit is "converged" only when R-hat of every quantity is below `max_rhat`, bulk
         and tail effective sample sizes reach `min_ess`, and at most the share `max_divergent` of
@@ -112,7 +114,7 @@ class SurvivalSpec:
     chains: int = 4
     tune: int = 1000
     draws: int = 1000
-    target_accept: float = 0.95
+    target_accept: float = 0.99
     max_rhat: float = 1.01
     min_ess: float = 400.0
     max_divergent: float = 0.001
@@ -160,6 +162,7 @@ class SurvivalSpec:
             chains=min(self.chains, 2),
             tune=min(self.tune, 500),
             draws=min(self.draws, 500),
+            target_accept=min(self.target_accept, 0.95),
             max_rhat=1.05,
             min_ess=100.0,
             max_divergent=0.01,
