@@ -48,9 +48,13 @@ class NotBuiltError(TimesStatsError):
     """
 
     def __init__(self, name: str, part: str) -> None:
-        self.name = name
-        super().__init__(
-            f"{name} is not built yet ({part}); see the CHANGELOG for what this version holds"
+        self.name, self.part = name, part
+        super().__init__(name, part)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} is not built yet ({self.part}); "
+            "see the CHANGELOG for what this version holds"
         )
 
 

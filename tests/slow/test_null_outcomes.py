@@ -1,4 +1,4 @@
-"""With shuffled outcomes nothing predicts: the nested loop says so, the single-level one does not."""
+"""Shuffled outcomes: the nested loop finds nothing, the single-level one pretends to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job on the shipped data: known figures come out, and nothing is cached into the result."""
+"""The main job on the shipped data: known figures come out, nothing is cached into them."""
 
 from __future__ import annotations
 

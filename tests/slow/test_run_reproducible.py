@@ -1,4 +1,4 @@
-"""Same seed, same files: whatever the jobs, the order of rows, BLAS threads, or a kill on the way."""
+"""Same seed, same files: whatever the jobs, the rows, the BLAS threads, or a kill on the way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ horizon = 24
 seed = 7
 [patients]
 path = "clinic.csv"
-columns = { patient_id = "case", time = "days", event = "relapse", cohort = "centre", tnm = "stage" }
+[patients.columns]
+patient_id = "case"
+time = "days"
+event = "relapse"
+cohort = "centre"
+tnm = "stage"
 [measurements]
 path = "long.csv"
 [score]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from times_stats._lazy import attach
 
 _EXPORTS = {
+    "explain_marker_model": "times_stats.attribution.explanation",
     "marker_region_shapley": "times_stats.attribution.shapley",
     "summarise_attribution": "times_stats.attribution.shapley",
     "IntegrationResult": "times_stats.attribution.integration",

@@ -328,7 +328,8 @@ def _state(
         opening,
         f"The paired difference in Uno's C at {horizon:g} months is {_figures(headline)}, 95 %"
         f" interval, in {headline['n']:.0f} patients with {headline['events']:.0f} events (ridge"
-        " Cox); were the fitted models fixed, the smallest difference detectable with 80 % power would be"
+        " Cox); were the fitted models fixed, the smallest difference detectable with 80 % power"
+        " would be"
         f" {headline['minimal_detectable_difference']:.3f}.",
         f"Other analyses: {others}.",
         describe_agreement(headline["lower"], headline["upper"], estimates, margin=margin),

@@ -84,7 +84,7 @@ def supported_parameters(n: int, events: int, *, shrinkage: float = 0.9) -> floa
     Examples
     --------
     >>> round(supported_parameters(227, 143), 1)
-    3.0
+    3.4
     """
     null = events * np.log(events / n) - events
     r2 = 0.15 * (1 - np.exp(2 * null / n))

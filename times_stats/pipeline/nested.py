@@ -126,6 +126,10 @@ def _score_survival(score: FloatArray, y: pd.DataFrame, settings: NestedSettings
     return np.exp(np.log1p(-np.clip(score, 0.0, 1 - 1e-12))[:, None] * shape[None, :])
 
 
+def _flat(features: pd.DataFrame) -> pd.DataFrame:
+    return features.set_axis([" ".join(map(str, key)) for key in features.columns], axis=1)
+
+
 def learn_fold(
     features: pd.DataFrame,
     outcome: pd.DataFrame,
@@ -193,11 +197,17 @@ def learn_fold(
         new = stages[system].iloc[test[known_test]]
         lp[system][known_test] = stage.predict(new)
         survival[system][known_test] = stage.predict_survival(new, times=settings.times)
-    fit_rival("ridge_cox", RidgeCox(), x_train, x_test, y_train)
-    levels = marker_levels(features)
-    fit_rival("levels_ridge_cox", RidgeCox(), levels.iloc[train], levels.iloc[test], y_train)
-    if not stages.empty:
-        dummies = pd.get_dummies(stages, drop_first=True, dtype=float)
+    # Cohort indicators, where there are several, stand beside the markers in every Cox rival.
+    cohorts = pd.get_dummies(outcome[["cohort"]], drop_first=True, dtype=float)
+    for name, values in (
+        ("ridge_cox", _flat(features)),
+        ("levels_ridge_cox", marker_levels(features)),
+    ):
+        both = pd.concat([values, cohorts], axis=1)
+        rival = RidgeCox(weak=list(cohorts.columns))
+        fit_rival(name, rival, both.iloc[train], both.iloc[test], y_train)
+    if len(stages.columns):
+        dummies = pd.get_dummies(stages, drop_first=True, dtype=float).join(cohorts)
         told = pd.concat([model.out_of_fold_["linear_predictor"], table["linear_predictor"]])
         both = dummies.assign(score=told)
         rival = RidgeCox(weak=list(dummies.columns)).fit(both.iloc[seen], outcome.iloc[seen])

@@ -200,9 +200,9 @@ def comparison_table(comparison: pd.DataFrame) -> Table:
         f"Models{_who(single)}: estimate and 95 % interval, conditional on the fitted models",
         ["Model", *(metric_label(metric) for metric in metrics)],
         rows,
-        "C and AUC: larger is better, 0.5 is chance. C within folds compares patients of one test "
-        "fold only: pooling over folds can pull a model that knows nothing below 0.5. Brier scores: "
-        "smaller is "
+        "C and AUC: larger is better, 0.5 is chance. C within folds compares patients of one "
+        "test fold only: pooling over folds can pull a model that knows nothing below 0.5. Brier "
+        "scores: smaller is "
         "better. IPA: share of the Brier score of “no predictors” that the model removes. "
         "Calibration slope: 1 is ideal, below 1 the predictions are too extreme. "
         "A dash: not defined for this model.",
@@ -341,7 +341,7 @@ def ladder_difference_table(differences: pd.DataFrame, *, metric: str = HEADLINE
         ["Difference", "Learner", "Estimate", "Minimal detectable difference"],
         rows,
         "Minimal detectable difference: 2.8 standard errors of the paired difference, the smallest "
-        "true difference this study would find with 80 % power at two-sided 5 %.",
+        "true difference found with 80 % power at two-sided 5 %, were the fitted models fixed.",
         frozenset({1}),
     )
 

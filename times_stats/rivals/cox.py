@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import minimize_scalar
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from times_stats._checks import as_survival_table
 from times_stats._typing import FloatArray, IntArray
@@ -260,8 +261,7 @@ class RidgeCox(BaseEstimator):  # type: ignore[misc]
         X : DataFrame, shape (n, p)
             The columns seen in `fit`, in any order.
         """
-        if not hasattr(self, "coef_"):
-            raise InputError("this RidgeCox is not fitted: call fit(X, y) first")
+        check_is_fitted(self, "coef_")
         absent = [name for name in self.feature_names_in_ if name not in X.columns]
         if absent:
             raise InputError(f"columns {absent[:5]} of the fitted model are missing from X")

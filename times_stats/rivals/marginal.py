@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from times_stats._checks import as_survival_table
 from times_stats._typing import FloatArray
@@ -82,6 +83,7 @@ class NullModel(BaseEstimator):  # type: ignore[misc]
         X : DataFrame, shape (n, ...)
             Patients.
         """
+        check_is_fitted(self, "curve_")
         return np.zeros(len(X))
 
     def predict_survival(self, X: pd.DataFrame, *, times: FloatArray) -> FloatArray:
@@ -94,6 +96,7 @@ class NullModel(BaseEstimator):  # type: ignore[misc]
         times : float array, shape (n_times,)
             Months.
         """
+        check_is_fitted(self, "curve_")
         survival = np.tile(self.curve_.at(times), (len(X), 1))
         cohorts = _cohorts(X)
         if cohorts is not None:

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from times_stats._checks import as_survival_table, name_rows
 from times_stats._typing import FloatArray
@@ -93,6 +94,7 @@ class StageModel(BaseEstimator):  # type: ignore[misc]
         stage : Series of ordered categorical, shape (n,)
             Stages with the categories of `fit`.
         """
+        check_is_fitted(self, "curves_")
         return self._known_codes(stage).astype(np.float64)
 
     def predict_survival(self, stage: pd.Series, *, times: FloatArray) -> FloatArray:
@@ -105,6 +107,7 @@ class StageModel(BaseEstimator):  # type: ignore[misc]
         times : float array, shape (n_times,)
             Months.
         """
+        check_is_fitted(self, "curves_")
         curves = np.stack([self.curves_[name].at(times) for name in self.categories_])
         return np.asarray(curves[self._known_codes(stage)])
 
