@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
 from times_stats import __version__
 from times_stats.errors import InputError, NotBuiltError, TimesStatsError, TimesStatsWarning
 
@@ -77,27 +80,28 @@ def _parser() -> argparse.ArgumentParser:
 class _Display:
     """Progress on a terminal (rich), one line a step elsewhere, nothing when quiet."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, name: str = "") -> None:
         self._quiet = quiet
+        self._name = name
+
+    def named(self, name: str) -> _Display:
+        """Return a display that prints lines with the name of the analysis."""
+        return _Display(quiet=self._quiet, name=name)
 
     @contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+        console = Console(stderr=True)
         if self._quiet:
             yield lambda: None
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            print(title, file=sys.stderr, flush=True)
+        elif self._name or not console.is_terminal:
+            print(f"{self._name}: {title}" if self._name else title, file=sys.stderr, flush=True)
             yield lambda: None
-            return
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
-        with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-            task = bar.add_task(title, total=total)
-            yield lambda: bar.advance(task)
-            bar.update(task, total=total or 1, completed=total or 1)
+        else:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+            with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+                task = bar.add_task(title, total=total)
+                yield lambda: bar.advance(task)
+                bar.update(task, total=total or 1, completed=total or 1)
 
 
 def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> None:

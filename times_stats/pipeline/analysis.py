@@ -37,6 +37,10 @@ class _Silent:
         del title, total
         return nullcontext(lambda: None)
 
+    def named(self, name: str) -> Display:
+        del name
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:

@@ -45,6 +45,9 @@ class Display(Protocol):
     ) -> AbstractContextManager[Callable[[], None]]:
         """Enter a step; the value counts one piece done."""
 
+    def named(self, name: str) -> Display:
+        """Return a display for one of several analyses that run beside each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
