@@ -13,40 +13,58 @@ from matplotlib.figure import Figure
 
 from times_stats.datasets import load_hcc_ihc
 from times_stats.plots import model_label
+from times_stats.plots.comparison import sort_models
+from times_stats.plots.style import (
+    MUTED,
+    draw_interval,
+    figure_style,
+    label_rows,
+    model_colour,
+    new_figure,
+)
 
 METRIC = "concordance_uno"
+ANALYSES = {"all": "Every patient, one marker", "complete": "Patients with all seven markers"}
 
 
 def read_estimates(folder: Path) -> pd.DataFrame:
-    """Return the concordance rows of single models, in the order of the table."""
+    """Return the concordance rows of single models, best first."""
     table = pd.read_csv(folder / "comparison.csv", keep_default_na=False)
     alone = (table["reference"] == "") & (table["model"] != "null")  # the null is the line at 1/2
     rows = table[alone & (table["metric"] == METRIC)]
     if rows.empty:
         raise SystemExit(f"error: {folder / 'comparison.csv'} holds no {METRIC} of a single model")
-    return rows.astype({"estimate": float, "lower": float, "upper": float})
+    rows = rows.astype({"estimate": float, "lower": float, "upper": float, "n": int, "events": int})
+    return sort_models(rows, metric=METRIC)
 
 
 def draw_comparison(demo: Path) -> Figure:
-    """Return one panel per analysis: estimate and 95 % interval of each model."""
-    analyses = ("all", "complete")
-    tables = [read_estimates(demo / name) for name in analyses]
-    height = 1.3 + 0.3 * max(len(table) for table in tables)
-    figure = Figure(figsize=(10.5, height), layout="constrained")
-    axes = figure.subplots(1, 2, sharex=True)
-    for axis, name, table in zip(axes, analyses, tables, strict=True):
-        study = load_hcc_ihc(name)
-        position = range(len(table))[::-1]
-        error = [table["estimate"] - table["lower"], table["upper"] - table["estimate"]]
-        axis.errorbar(table["estimate"], position, xerr=error, fmt="o", color="#1f4e79", capsize=2)
-        axis.axvline(0.5, color="0.6", linewidth=1, linestyle="--")
-        axis.set_yticks(list(position), [model_label(model) for model in table["model"]])
-        axis.set_xlabel(f"Uno's C by {study.horizon:g} months")
-        n, events = table[["n", "events"]].iloc[0]
-        markers = study.measurements["marker"].nunique()
-        plural = "s" if markers > 1 else ""
-        axis.set_title(f"{n} patients, {events} events, {markers} marker{plural}", fontsize=10)
-        axis.spines[["top", "right"]].set_visible(False)
+    """Return one panel per analysis, the models in one order: that of the larger analysis."""
+    tables = {name: read_estimates(demo / name) for name in ANALYSES}
+    models = list(dict.fromkeys(model for table in tables.values() for model in table["model"]))
+    horizon = load_hcc_ihc("all").horizon
+    with figure_style():
+        figure = new_figure(width=8.4, height=1.15 + 0.3 * len(models))
+        panels = figure.subplots(1, len(tables), sharex=True, sharey=True)
+        for axes, (name, table) in zip(panels, tables.items(), strict=True):
+            for record in table.to_dict("records"):
+                draw_interval(
+                    axes,
+                    models.index(record["model"]),
+                    estimate=record["estimate"],
+                    lower=record["lower"],
+                    upper=record["upper"],
+                    colour=model_colour(record["model"]),
+                )
+            label_rows(axes, [model_label(model) for model in models])
+            axes.axvline(0.5, color=MUTED, linewidth=0.9, zorder=0.5)
+            n, events = table[["n", "events"]].iloc[0]
+            axes.set_title(ANALYSES[name], pad=19)
+            axes.text(0, 1.03, f"{n} patients, {events} recurrences", transform=axes.transAxes)
+        figure.supxlabel(
+            f"Uno's C by {horizon:g} months, in patients the model had not seen (95 % interval)",
+            fontsize=10,
+        )
     return figure
 
 
@@ -58,7 +76,9 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     target = arguments.out / "demo_comparison.png"
-    draw_comparison(arguments.demo).savefig(target, dpi=150, metadata={"Software": None})
+    figure = draw_comparison(arguments.demo)
+    with figure_style():
+        figure.savefig(target, dpi=200, metadata={"Software": None})
     print(target)
 
 

@@ -41,8 +41,7 @@ n_folds = 4
 n_repeats = 2
 n_resamples = 200
 """
-STEPS = ("score", "nested", "survival", "integration", "comparison")
-FILES = ("scores.csv", "comparison.csv", "attribution.csv", "integration.csv")
+STEPS = ("score", "nested", "survival", "integration", "comparison", "finish")
 RUN = "import sys; from times_stats.__main__ import main; sys.exit(main(sys.argv[1:]))"
 KILLED = """
 import os, signal, sys
@@ -56,6 +55,8 @@ def step(self, name, **work):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 RunFolder.step = step
+if after == "finish":
+    RunFolder.finish = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -107,7 +108,10 @@ def reference(tmp_path_factory):
 
 
 def assert_same_files(out: Path, reference: Path) -> None:
-    for name in FILES:
+    names = {str(path.relative_to(reference)) for path in reference.rglob("*") if path.is_file()}
+    assert names == {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert {"scores.csv", "comparison.csv", "report.html", "model/posterior.nc"} <= names
+    for name in sorted(names):
         assert (out / name).read_bytes() == (reference / name).read_bytes(), name
 
 
@@ -142,8 +146,25 @@ def test_killed_run_resumes_to_the_same_files(after, reference, tmp_path):
     study = write_study(tmp_path / "study")
     words = ["run", str(study), "--out", str(tmp_path / "out"), "--jobs", "2"]
     assert start(KILLED, [after, *words]).returncode == -9
-    assert (tmp_path / "out" / ".times_stats" / after).is_dir()
-    assert not (tmp_path / "out" / "report.html").exists()
+    steps = tmp_path / "out" / ".times_stats"
+    assert (steps / (after if after != "finish" else "comparison")).is_dir()
     done = start(RUN, words)
     assert done.returncode == 0, done.stderr
     assert_same_files(tmp_path / "out", reference)
+
+
+def test_every_other_option_runs(tmp_path):
+    study = write_study(tmp_path / "study")
+    text = study.read_text().replace('[compare]\nstaging = ["tnm"]\n', "")
+    text = text.replace(
+        "[score]\n", '[score]\nobjective = "binary:logistic"\npooling = "random_effects"\n'
+    )
+    study.write_text(text + '[survival]\nbaseline = "mspline"\n')
+    out = tmp_path / "out"
+    done = start(RUN, ["run", str(study), "--out", str(out), "--jobs", "2"])
+    assert done.returncode == 0, done.stderr
+    comparison = pd.read_csv(out / "comparison.csv")
+    assert set(comparison["model"]) >= {"null", "times_score", "survival_model", "ridge_cox"}
+    assert not set(comparison["model"]) & {"tnm", "stage_and_score"}
+    estimate = comparison[comparison["metric"] == "concordance_uno"]["estimate"]
+    assert estimate.notna().all()

@@ -273,9 +273,11 @@ def make_contents(
         "notes": [
             "TNM and BCLC have two levels in these data: beating a two-level stage is not beating "
             "the staging system.",
+            "No external cohort was used: nothing here says how the score does in other hospitals.",
+        ],
+        "survival_notes": [
             "The survival model ranks these patients worse than a ridge Cox model on levels: "
             "difference in Uno's C -0.030 (-0.071 to 0.011).",
-            "No external cohort was used: nothing here says how the score does in other hospitals.",
         ],
         "warnings": ["Censoring differs between cohorts (log-rank p 6e-16)."],
         "slope_prior": (-0.8, 1.8),

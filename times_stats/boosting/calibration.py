@@ -8,6 +8,7 @@ import numpy as np
 
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.nonparametric.step_curve import step_value
 
 _SMALLEST_PROBABILITY = 1e-12
 
@@ -53,12 +54,12 @@ class BreslowBaseline:
                 f"horizon {horizon:g} lies beyond the longest follow-up of the training fold "
                 f"({self.last_time:g}): choose an earlier horizon"
             )
-        position = int(np.searchsorted(self.times, horizon, side="right"))
-        if position == 0:
+        hazard = float(step_value(self.times, self.cumulative_hazard, horizon, start=0.0))
+        if hazard == 0.0:
             raise InputError(
                 f"no event by the horizon {horizon:g} in the training fold: choose a later horizon"
             )
-        return float(self.cumulative_hazard[position - 1])
+        return hazard
 
 
 def estimate_baseline(

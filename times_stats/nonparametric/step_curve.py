@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
 from times_stats._typing import FloatArray
 
@@ -79,8 +80,7 @@ class StepCurve:
         ndarray
             Standard errors, of the shape of `t`.
         """
-        position = np.searchsorted(self.times, np.asarray(t, dtype=np.float64), "right")
-        return np.asarray(np.r_[0.0, self.se][position], dtype=np.float64)
+        return step_value(self.times, self.se, t, start=0.0)
 
     def number_at_risk(self, t: ArrayLike) -> FloatArray:
         """Return the number still under observation just before `t`.
@@ -121,6 +121,70 @@ class StepCurve:
         last = passed[0] if passed.size else len(change) - 1
         return float((self.times[reached[0]] + self.times[last]) / 2)
 
+    def interval(self, confidence_level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+        r"""Return pointwise limits of a survival curve on the log-minus-log scale.
+
+        .. math:: S^{\exp(\pm z\, \mathrm{se} / (S \log S))}
+
+        Parameters
+        ----------
+        confidence_level : float, default 0.95
+            Level of each limit pair.
+
+        Returns
+        -------
+        lower, upper : ndarray, shape (k,)
+            Limits of `values`, in (0, 1); where the value is 0 or 1 both are the value itself.
+
+        Notes
+        -----
+        Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985. R ``survfit(..., conf.type =
+        "log-log")``.
+        """
+        inside = (self.values > 0) & (self.values < 1)
+        survival = np.where(inside, self.values, 0.5)
+        log = np.log(survival)
+        width = norm.ppf(0.5 + confidence_level / 2) * self.se / (survival * np.abs(log))
+        lower = np.where(inside, np.exp(log * np.exp(width)), self.values)
+        upper = np.where(inside, np.exp(log * np.exp(-width)), self.values)
+        return lower, upper
+
     def _value(self, t: ArrayLike, side: Literal["left", "right"]) -> FloatArray:
-        position = np.searchsorted(self.times, np.asarray(t, dtype=np.float64), side)
-        return np.asarray(np.r_[self.start, self.values][position], dtype=np.float64)
+        return step_value(self.times, self.values, t, start=self.start, side=side)
+
+
+def step_value(
+    times: FloatArray,
+    values: FloatArray,
+    t: ArrayLike,
+    *,
+    start: float,
+    side: Literal["left", "right"] = "right",
+) -> FloatArray:
+    """Return the value of a step function at `t`, or just before it.
+
+    Parameters
+    ----------
+    times : ndarray, shape (k,)
+        Where the function steps, increasing.
+    values : ndarray, shape (k,)
+        Value from each of these times on.
+    t : array-like
+        Times asked for.
+    start : float
+        Value before the first step.
+    side : {"right", "left"}
+        Value at `t`, or the limit from the left.
+
+    Returns
+    -------
+    ndarray
+        Values, of the shape of `t`.
+
+    Examples
+    --------
+    >>> step_value(np.array([1.0, 2.0]), np.array([0.3, 0.5]), [0.5, 1.0, 9.0], start=0.0)
+    array([0. , 0.3, 0.5])
+    """
+    position = np.searchsorted(times, np.asarray(t, dtype=np.float64), side)
+    return np.asarray(np.r_[start, values][position], dtype=np.float64)

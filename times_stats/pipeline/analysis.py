@@ -123,7 +123,17 @@ def run(
         for entry in ours:
             warnings.warn(entry.message, stacklevel=2)
         said = [str(entry.message) for entry in ours]
-        provenance = collect_provenance(study, dataclasses.asdict(prepared.spec))
+        provenance = collect_provenance(
+            study,
+            {
+                name: getattr(study, name)
+                for name in (
+                    *("endpoint", "horizon", "censoring_strata"),
+                    *("score", "survival", "compare", "evaluate"),
+                )
+            }
+            | {"survival_model": prepared.spec},
+        )
         folder = RunFolder(out, key=step_key(provenance))
         display = display or _Silent()
         try:

@@ -12,7 +12,7 @@ from times_stats.attribution.integration import IntegrationResult
 from times_stats.evaluation.calibration import calibration_groups
 from times_stats.features.matrix import missing_patterns
 from times_stats.nonparametric import kaplan_meier, logrank, reverse_kaplan_meier
-from times_stats.pipeline.nested import SURVIVAL, NestedPredictions
+from times_stats.pipeline.nested import SURVIVAL, NestedPredictions, failed_models
 from times_stats.pipeline.preparation import Prepared
 from times_stats.pipeline.steps import Fitted
 from times_stats.report.contents import ReportContents
@@ -20,8 +20,6 @@ from times_stats.rivals.hazard_scale import hazard_ratios
 from times_stats.survival.checks import posterior_summary
 from times_stats.survival.prediction import predict_rmst
 from times_stats.survival.sampling import SurvivalFit
-
-MOST_FAILED = 0.1
 
 
 def cohort_table(outcome: pd.DataFrame, *, horizon: float) -> pd.DataFrame:
@@ -125,9 +123,7 @@ def _notes(
     prepared: Prepared,
     nested: NestedPredictions,
     integration: IntegrationResult,
-    comparison: pd.DataFrame,
-    *,
-    converged: bool,
+    fit: SurvivalFit,
 ) -> list[str]:
     study, y = prepared.study, prepared.outcome
     notes = []
@@ -150,30 +146,27 @@ def _notes(
         "candidate parameters at an expected shrinkage of 0.9 (Riley 2019); the marker models "
         f"look at {prepared.features.shape[1]} marker-region values."
     )
-    if converged and len(nested.folds) > 1:
-        spread = nested.survival[SURVIVAL][:, :, -1].std(axis=0, ddof=1)
+    n_missing = int(prepared.features.isna().to_numpy().sum())
+    if n_missing:
         notes.append(
-            f"Instability: learned again on other folds of the same patients, the predicted "
-            f"survival at {study.horizon:g} months moves by a standard deviation of "
-            f"{np.median(spread):.3f} in the median patient and {np.quantile(spread, 0.95):.3f} "
-            "in one of twenty."
+            f"{n_missing} of {prepared.features.size} values are missing. The Cox rivals and the "
+            "model on raw values take the training mean in their place; a marker that is not "
+            "measured in all its regions gives a patient no evidence, which the survival model "
+            "reads as average."
         )
-    if converged:
-        large = _calibration_in_the_large(comparison)
-        if large["lower"] > 0 or large["upper"] < 0:
-            side = "low" if large["estimate"] > 0 else "high"
-            notes.append(
-                f"The survival model's event probabilities at {study.horizon:g} months are too "
-                f"{side} by {abs(large['estimate']):.2f} on average ({large['lower']:.2f} to "
-                f"{large['upper']:.2f}): its {study.survival.baseline} baseline does not follow "
-                "these data."
-            )
-    failed = nested.fits.query("status == 'failed'")
-    if len(failed):
+    moved, dropped = fit.baseline.n_shifted, fit.baseline.n_uninformative
+    if moved or dropped:
         notes.append(
-            f"{len(failed)} of {len(nested.fits)} posterior fits of the outer loop missed their "
-            "convergence thresholds; their predictions are kept and counted here."
+            f"Follow-up of 0: {moved} events were moved to half the smallest positive time, and "
+            f"{dropped} patients censored at 0 say nothing about survival."
         )
+    if nested.n_borrowed:
+        notes.append(
+            f"{nested.n_borrowed} predictions of a stage that a training set does not hold were "
+            "taken from the next lower stage."
+        )
+    for model, reason in failed_models(nested.fits).items():
+        notes.append(f"{model.replace('_', ' ').capitalize()}: {reason}; it is not shown.")
     n_cohorts = y["cohort"].nunique()
     if 1 < n_cohorts < 5:
         notes.append(
@@ -183,6 +176,29 @@ def _notes(
         "No external cohort was used: nothing here says how the score does in other hospitals."
     )
     notes.extend(integration.notes)
+    return notes
+
+
+def _survival_notes(
+    prepared: Prepared, nested: NestedPredictions, comparison: pd.DataFrame
+) -> list[str]:
+    horizon, notes = prepared.study.horizon, []
+    if len(nested.folds) > 1:
+        spread = nested.survival[SURVIVAL][:, :, -1].std(axis=0, ddof=1)
+        notes.append(
+            f"Instability: learned again on other folds of the same patients, the predicted "
+            f"survival at {horizon:g} months moves by a standard deviation of "
+            f"{np.median(spread):.3f} in the median patient and {np.quantile(spread, 0.95):.3f} "
+            "in one of twenty."
+        )
+    large = _calibration_in_the_large(comparison)
+    if large["lower"] > 0 or large["upper"] < 0:
+        side = "low" if large["estimate"] > 0 else "high"
+        notes.append(
+            f"The event probabilities of the survival model ({prepared.spec.baseline} baseline) "
+            f"at {horizon:g} months are too {side} by {abs(large['estimate']):.2f} on average "
+            f"({large['lower']:.2f} to {large['upper']:.2f})."
+        )
     return notes
 
 
@@ -224,10 +240,8 @@ def describe(
     test = logrank(groups["time"], groups["event"], groups["risk_group"])
     survival: FloatArray = nested.survival[SURVIVAL][:, :, -1].mean(axis=0)
     outer = nested.fits[nested.fits["model"] == SURVIVAL]
-    missed = int((outer["status"] == "failed").sum())
-    reasons = list(fit.diagnostics.reasons)
-    if missed > MOST_FAILED * len(outer):
-        reasons.append(f"{missed} of {len(outer)} fits of the outer loop missed their thresholds")
+    failed = failed_models(nested.fits)
+    reasons = [*fit.diagnostics.reasons, *([failed[SURVIVAL]] if SURVIVAL in failed else [])]
     status = "failed" if reasons else "converged"
     diagnostics = {
         "status": status,
@@ -236,7 +250,7 @@ def describe(
         "divergences": int(fit.diagnostics.divergences),
         "reasons": reasons,
         "outer_fits": len(outer),
-        "outer_fits_failed": missed,
+        "outer_fits_failed": int((outer["status"] == "failed").sum()),
         "outer_max_rhat": float(outer["max_rhat"].max()),
     }
     rmst = _rmst_by_group(fit, fitted.evidence, prepared, groups)
@@ -265,9 +279,9 @@ def describe(
         integration=integration,
         rmst=rmst,
         provenance=provenance,
-        notes=_notes(
-            prepared, nested, integration, fitted.comparison, converged=status == "converged"
-        ),
+        notes=_notes(prepared, nested, integration, fit),
+        survival_notes=_survival_notes(prepared, nested, fitted.comparison),
+        failed_models=frozenset(failed) - {SURVIVAL},
         warnings=warnings,
         features=prepared.features,
     )

@@ -14,7 +14,7 @@ from joblib import Parallel, delayed
 
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.boosting.marker_model import MarkerModel, Objective
-from times_stats.errors import ConvergenceWarning
+from times_stats.errors import ConvergenceWarning, InputError
 from times_stats.features.matrix import marker_levels
 from times_stats.nonparametric import nelson_aalen
 from times_stats.resampling import spawn_rng
@@ -28,6 +28,7 @@ from times_stats.survival.prediction import linear_predictor, predict_survival
 from times_stats.survival.sampling import CompiledSurvival, fit_survival
 
 SCORE, SURVIVAL, RAW = "times_score", "survival_model", "raw_survival_model"
+MOST_FAILED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class FoldEvidence:
     cut_off: float
     linear_predictor: Mapping[str, FloatArray]
     survival: Mapping[str, FloatArray]
+    n_borrowed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class NestedPredictions:
         TIMES score minus the cut-off learned in the outer training set.
     fits : DataFrame
         One row per posterior fit: repeat, fold, model, status, max_rhat, min_ess, divergences.
+    n_borrowed : int
+        Predictions of a stage that the training set does not hold, taken from the next lower one.
     """
 
     folds: IntArray
@@ -105,6 +109,7 @@ class NestedPredictions:
     survival: dict[str, FloatArray]
     above_cut: FloatArray
     fits: pd.DataFrame
+    n_borrowed: int
 
 
 def _standardise(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -187,6 +192,7 @@ def learn_fold(
         survival[name] = np.asarray(rival.predict_survival(new, times=settings.times), dtype=float)
 
     fit_rival("null", NullModel(), x_train, x_test, y_train)
+    n_borrowed = 0
     known = stages.notna().all(axis=1).to_numpy()
     seen = train[known[train]]
     known_test = known[test]
@@ -196,6 +202,7 @@ def learn_fold(
         stage = StageModel().fit(stages[system].iloc[seen], outcome.iloc[seen])
         new = stages[system].iloc[test[known_test]]
         lp[system][known_test] = stage.predict(new)
+        n_borrowed += int(new.isin(list(stage.unseen_)).sum())
         survival[system][known_test] = stage.predict_survival(new, times=settings.times)
     # Cohort indicators, where there are several, stand beside the markers in every Cox rival.
     cohorts = pd.get_dummies(outcome[["cohort"]], drop_first=True, dtype=float)
@@ -228,6 +235,7 @@ def learn_fold(
         cut_off=float(np.nanmedian(model.out_of_fold_["score"])),
         linear_predictor=lp,
         survival=survival,
+        n_borrowed=n_borrowed,
     )
 
 
@@ -358,7 +366,36 @@ def predict_nested(
         survival=survival,
         above_cut=above_cut,
         fits=pd.DataFrame(rows),
+        n_borrowed=sum(piece.n_borrowed for piece in pieces),
     )
+
+
+def failed_models(fits: pd.DataFrame) -> dict[str, str]:
+    """Tell which models lost more than a tenth of their outer fits to the convergence gate.
+
+    Parameters
+    ----------
+    fits : DataFrame
+        ``fits`` of `NestedPredictions`.
+
+    Returns
+    -------
+    dict of str to str
+        Model, and the reason in words. A fit or two of short chains may miss a threshold by
+        chance; a tenth of them is more than that.
+
+    Examples
+    --------
+    >>> fits = pd.DataFrame({"model": ["a"] * 4, "status": ["converged"] * 3 + ["failed"]})
+    >>> failed_models(fits)
+    {'a': '1 of 4 fits of the outer loop missed their convergence thresholds'}
+    """
+    return {
+        str(name): f"{int(failed.sum())} of {len(failed)} fits of the outer loop missed their "
+        "convergence thresholds"
+        for name, failed in (fits["status"] == "failed").groupby(fits["model"])
+        if failed.mean() > MOST_FAILED
+    }
 
 
 def high_risk(nested: NestedPredictions) -> BoolArray:
@@ -373,5 +410,13 @@ def high_risk(nested: NestedPredictions) -> BoolArray:
     -------
     ndarray of bool of shape (n_patients,)
         True where the score exceeds the cut-off of the training sets without the patient.
+
+    Raises
+    ------
+    InputError
+        If a patient has no score.
     """
-    return nested.above_cut.mean(axis=0) > 0
+    distance = nested.above_cut.mean(axis=0)
+    if np.isnan(distance).any():
+        raise InputError("a patient has no score: leave out patients without any complete marker")
+    return distance > 0

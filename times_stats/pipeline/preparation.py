@@ -24,7 +24,6 @@ from times_stats.tables.study import Study, outcome
 type BaselineName = Literal["weibull", "mspline"]
 
 N_TIMES = 8
-INNER_REPEATS = 3
 LEAST_EVENTS = 10
 
 
@@ -114,8 +113,9 @@ def prepare(study: Study) -> Prepared:
         times=times,
         objective=cast("Objective", study.score.objective),
         pooling=cast("Rule", study.score.pooling),
+        censoring_strata=study.censoring_strata,
         n_folds=study.score.n_folds,
-        n_repeats=min(INNER_REPEATS, study.score.n_repeats),
+        n_repeats=study.score.n_repeats,
     )
     prepared = Prepared(
         study=study,

@@ -16,7 +16,13 @@ from times_stats.attribution.integration import IntegrationResult, integration_t
 from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.model_files import save_score
 from times_stats.pipeline.checkpoints import RunFolder
-from times_stats.pipeline.nested import NestedPredictions, predict_nested
+from times_stats.pipeline.nested import (
+    RAW,
+    SURVIVAL,
+    NestedPredictions,
+    failed_models,
+    predict_nested,
+)
 from times_stats.pipeline.preparation import Prepared
 from times_stats.pipeline.storage import (
     read_frames,
@@ -152,7 +158,7 @@ def fit_steps(prepared: Prepared, folder: RunFolder, *, jobs: int, display: Disp
     with display.step("comparison"):
         comparison = folder.step(
             "comparison",
-            compute=lambda: {"comparison": _compare(prepared, nested)},
+            compute=lambda: {"comparison": _compare(prepared, nested, fit)},
             write=write_frames,
             read=read_frames,
         )["comparison"]
@@ -241,10 +247,10 @@ def predictions(nested: NestedPredictions, stages: pd.DataFrame) -> list[Predict
     ]
 
 
-def _compare(prepared: Prepared, nested: NestedPredictions) -> pd.DataFrame:
+def _compare(prepared: Prepared, nested: NestedPredictions, fit: SurvivalFit) -> pd.DataFrame:
     stages, y, strata = prepared.stages, prepared.outcome, prepared.strata
     known = stages.notna().all(axis=1)
-    return compare(
+    table = compare(
         y.loc[known],
         predictions(nested, stages),
         times=nested.times,
@@ -256,3 +262,9 @@ def _compare(prepared: Prepared, nested: NestedPredictions) -> pd.DataFrame:
         n_resamples=prepared.study.evaluate.n_resamples,
         rng=spawn_rng(prepared.study.seed, "comparison"),
     )
+    failed = set(failed_models(nested.fits))
+    if fit.diagnostics.status == "failed":
+        failed.add(SURVIVAL)
+    fitted = table["model"].isin({SURVIVAL, RAW})
+    status = np.where(table["model"].isin(failed), "failed", np.where(fitted, "converged", ""))
+    return table.assign(status=status)

@@ -34,7 +34,7 @@ def write_nested(nested: NestedPredictions, folder: Path) -> None:
         **{f"linear_predictor/{name}": x for name, x in nested.linear_predictor.items()},
         **{f"survival/{name}": x for name, x in nested.survival.items()},
     }
-    names = list(nested.linear_predictor)
+    names = {"models": list(nested.linear_predictor), "n_borrowed": nested.n_borrowed}
     np.savez(folder / "arrays.npz", **arrays, allow_pickle=False)
     (folder / "names.json").write_text(json.dumps(names))
     write_frames({"fits": nested.fits}, folder)
@@ -42,7 +42,8 @@ def write_nested(nested: NestedPredictions, folder: Path) -> None:
 
 def read_nested(folder: Path) -> NestedPredictions:
     """Read what `write_nested` wrote."""
-    names = json.loads((folder / "names.json").read_text())
+    stored = json.loads((folder / "names.json").read_text())
+    names = stored["models"]
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         return NestedPredictions(
             folds=arrays["folds"],
@@ -51,6 +52,7 @@ def read_nested(folder: Path) -> NestedPredictions:
             survival={name: arrays[f"survival/{name}"] for name in names},
             above_cut=arrays["above_cut"],
             fits=read_frames(folder)["fits"],
+            n_borrowed=stored["n_borrowed"],
         )
 
 

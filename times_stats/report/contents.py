@@ -65,6 +65,10 @@ class ReportContents:
         Versions, hashes, seed; shown as it is.
     notes : list of str
         What the data do not show.
+    survival_notes : list of str
+        Notes that quote the survival model; withheld if it failed its checks.
+    failed_models : frozenset of str
+        Other models whose posterior fits failed their checks; their rows are withheld.
     warnings : list of str
         Warnings of the run.
     features : DataFrame, optional
@@ -104,6 +108,8 @@ class ReportContents:
     features: pd.DataFrame | None = None
     slope_prior: tuple[float, float] | None = None
     label: str = ""
+    survival_notes: list[str] = field(default_factory=list)
+    failed_models: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -117,11 +123,12 @@ class ReportContents:
 
     @property
     def shown_comparison(self) -> pd.DataFrame:
-        """Comparison table without the survival model if that failed its checks."""
+        """Comparison table without models that failed their checks."""
         table = self.comparison.assign(reference=self.comparison["reference"].fillna(""))
-        if self.survival_is_shown:
-            return table
-        return table[(table["model"] != SURVIVAL_MODEL) & (table["reference"] != SURVIVAL_MODEL)]
+        failed = set(self.failed_models)
+        if not self.survival_is_shown:
+            failed.add(SURVIVAL_MODEL)
+        return table[~table["model"].isin(failed) & ~table["reference"].isin(failed)]
 
     @property
     def shown_calibration(self) -> pd.DataFrame:
@@ -134,13 +141,5 @@ class ReportContents:
 
     @property
     def shown_notes(self) -> list[str]:
-        """Notes without those that give figures of a survival model that failed its checks."""
-        if self.survival_is_shown:
-            return list(self.notes)
-        return [note for note in self.notes if not _quotes_survival_model(note)]
-
-
-def _quotes_survival_model(note: str) -> bool:
-    text = note.lower()
-    named = "survival model" in text or "predicted survival" in text or "posterior" in text
-    return named and any(character.isdigit() for character in text)
+        """Notes, with those on the survival model unless it failed its checks."""
+        return [*self.notes, *(self.survival_notes if self.survival_is_shown else [])]

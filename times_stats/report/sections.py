@@ -260,7 +260,7 @@ def _closing(contents: ReportContents) -> list[Section]:
     failed = not contents.survival_is_shown
     refusal = _refusal(contents) if failed else {}
     notes = [true_minus(note) for note in contents.shown_notes]
-    withheld = len(contents.notes) - len(notes)
+    withheld = len(contents.survival_notes) if failed else 0
     if withheld:
         notes.append(
             f"{withheld} further remarks quote the survival model, which failed, and are left out."

@@ -18,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from times_stats._checks import as_survival_table
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import DataWarning, InputError
-from times_stats.rivals.partial_likelihood import (
+from times_stats.nonparametric.step_curve import step_value
+from times_stats.partial_likelihood import (
     RiskSets,
     build_risk_sets,
     efron_cumulative_hazard,
@@ -259,7 +260,17 @@ class RidgeCox(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : DataFrame, shape (n, p)
-            The columns seen in `fit`, in any order.
+            The columns seen in `fit`, in any order; NaN is filled with the training mean.
+
+        Returns
+        -------
+        float array, shape (n,)
+            Log hazard against a patient with the training means.
+
+        Raises
+        ------
+        InputError
+            A training column is absent, or a value is beyond 1e40 in size.
         """
         check_is_fitted(self, "coef_")
         absent = [name for name in self.feature_names_in_ if name not in X.columns]
@@ -278,10 +289,21 @@ class RidgeCox(BaseEstimator):  # type: ignore[misc]
             The columns seen in `fit`.
         times : float array, shape (n_times,)
             Months.
+
+        Returns
+        -------
+        float array, shape (n, n_times)
+            Probabilities of no event by each time.
+
+        Raises
+        ------
+        InputError
+            As `predict`.
         """
         predictor = self.predict(X)
-        steps = np.concatenate([[0.0], self.baseline_cumulative_hazard_])
-        baseline = steps[np.searchsorted(self.event_times_, np.asarray(times), side="right")]
+        baseline = step_value(
+            self.event_times_, self.baseline_cumulative_hazard_, times, start=0.0
+        )
         survival: FloatArray = np.exp(-np.exp(predictor)[:, None] * baseline[None, :])
         return survival
 

@@ -42,7 +42,7 @@ class ScoreSettings:
     pooling: str = "shrunken"
     missing: str = "keep"
     n_folds: int = 5
-    n_repeats: int = 5
+    n_repeats: int = 4
     tumour_region: str | None = None
 
 
@@ -221,7 +221,7 @@ _SECTIONS: dict[str, dict[str, tuple[Any, _Check]]] = {
         "pooling": ("shrunken", _one_of("shrunken", "random_effects", planned=("published",))),
         "missing": ("keep", _one_of("keep", "complete")),
         "n_folds": (5, _whole(2)),
-        "n_repeats": (5, _whole(2)),
+        "n_repeats": (4, _whole(2)),
         "tumour_region": (None, _text),
     },
     "survival": {"baseline": ("weibull", _one_of("weibull", "mspline", planned=("piecewise",)))},
