@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile -c constraints.txt
-PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider
+PYTEST := $(BIN)/python -m pytest -q -p no:cacheprovider --durations=15 --durations-min=1
 PINS := pyproject.toml constraints.txt
 
 # A candidate is run before it is chosen: a pyenv shim can stand on PATH and fail.
@@ -44,7 +44,7 @@ lint: $(VENV)/dev.stamp
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-docs: $(VENV)/dev.stamp
+docs: $(VENV)/docs.stamp
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
@@ -72,7 +72,10 @@ $(VENV)/runtime.stamp: $(VENV)/python.stamp $(PINS)
 	@$(PIP) -e .
 	@touch $@
 
-# The docs extra too: tests read docstrings with numpydoc.
 $(VENV)/dev.stamp: $(VENV)/python.stamp $(PINS)
-	@$(PIP) -e ".[dev,docs]"
+	@$(PIP) -e ".[dev]"
 	@touch $@ $(VENV)/runtime.stamp
+
+$(VENV)/docs.stamp: $(VENV)/dev.stamp
+	@$(PIP) -e ".[docs]"
+	@touch $@

@@ -43,4 +43,6 @@ html_theme = "furo"
 html_title = f"times_stats {release}"
 html_copy_source = False
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 templates_path = ["_templates"]

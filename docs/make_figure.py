@@ -23,7 +23,7 @@ from times_stats.plots.style import (
     new_figure,
 )
 
-METRIC = "concordance_uno"
+METRIC = "concordance_uno_within_folds"
 ANALYSES = {"all": "Every patient, one marker", "complete": "Patients with all seven markers"}
 
 

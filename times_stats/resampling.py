@@ -184,7 +184,7 @@ rows of a patient together
     return labels
 
 
-def bootstrap_weights(n: int, n_resamples: int, rng: np.random.Generator) -> IntArray:
+def bootstrap_weights(n: int, *, n_resamples: int, rng: np.random.Generator) -> IntArray:
     """Draw how often each patient occurs in each bootstrap resample.
 
     Parameters
@@ -213,7 +213,7 @@ def bootstrap_weights(n: int, n_resamples: int, rng: np.random.Generator) -> Int
 
     Examples
     --------
-    >>> bootstrap_weights(4, 3, spawn_rng(1)).sum(axis=1)
+    >>> bootstrap_weights(4, n_resamples=3, rng=spawn_rng(1)).sum(axis=1)
     array([4, 4, 4])
     """
     if n < 1 or n_resamples < 1:

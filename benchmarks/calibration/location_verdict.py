@@ -54,7 +54,7 @@ def one_study(hazard_ratio: float, number: int) -> dict[str, object]:
         seed=number,
     )
     row = result.differences.query(
-        "learner == 'ridge_cox' and metric == 'concordance_uno'"
+        "learner == 'ridge_cox' and metric == 'concordance_uno_within_folds'"
         " and model == 'stage_all_regions' and reference == 'stage_levels'"
     ).iloc[0]
     return {

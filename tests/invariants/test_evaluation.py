@@ -16,7 +16,7 @@ from times_stats.evaluation import (
     concordance_uno,
     time_dependent_auc,
 )
-from times_stats.evaluation.partial_likelihood import efron_slopes
+from times_stats.evaluation.slopes import efron_slopes
 from times_stats.nonparametric import (
     censoring_distribution,
     ipcw_weights,

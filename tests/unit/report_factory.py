@@ -14,6 +14,7 @@ from times_stats.report.contents import ReportContents
 METRICS = {
     "concordance_harrell": (0.60, 0.030),
     "concordance_uno": (0.60, 0.032),
+    "concordance_uno_within_folds": (0.60, 0.033),
     "auc_horizon": (0.62, 0.038),
     "brier_horizon": (0.235, 0.009),
     "ipa_horizon": (0.03, 0.025),
@@ -117,7 +118,7 @@ def _estimate(
         "learner": learner,
         "model": model,
         "reference": reference,
-        "metric": "concordance_uno",
+        "metric": "concordance_uno_within_folds",
         "estimate": value,
         "lower": value - 1.96 * se,
         "upper": value + 1.96 * se,
@@ -173,6 +174,7 @@ def make_contents(
             endpoint="recurrence-free survival",
             horizon=24.0,
             evaluate=SimpleNamespace(margin=0.03),
+            scaled_by_region=(),
         ),
         "flow": pd.DataFrame(
             {

@@ -65,7 +65,7 @@ def strong():
 def headline(result, learner="ridge_cox"):
     rows = result.differences.query(
         "learner == @learner and model == 'stage_all_regions' and reference == 'stage_levels'"
-        " and metric == 'concordance_uno'"
+        " and metric == 'concordance_uno_within_folds'"
     )
     assert len(rows) == 1
     return rows.iloc[0]
@@ -109,7 +109,9 @@ def test_tables_are_tidy_and_detectable_difference_is_2_8_standard_errors(strong
         "levels", "tumour_region", "all_regions",
     }  # fmt: skip
     assert strong.table["estimate"].notna().all()
-    single = strong.table.query("learner == 'ridge_cox' and metric == 'concordance_uno'")
+    single = strong.table.query(
+        "learner == 'ridge_cox' and metric == 'concordance_uno_within_folds'"
+    )
     single = single.set_index("model")["estimate"]
     assert headline(strong)["estimate"] == pytest.approx(
         single["stage_all_regions"] - single["stage_levels"]

@@ -48,7 +48,9 @@ BOTH = pytest.mark.parametrize("objective", ["survival:cox", "binary:logistic"])
 @BOTH
 def test_shapes_and_sums(objective):
     features, y = study()
-    fit = crossfit(features, y, model=MarkerModel(objective), horizon=HORIZON, n_repeats=2)
+    fit = crossfit(
+        features, y, model=MarkerModel(objective=objective), horizon=HORIZON, n_repeats=2
+    )
     assert fit.margin.dims == ("repeat", "patient", "marker")
     assert fit.attribution.dims == ("repeat", "patient", "feature")
     assert fit.folds.shape == (2, 120)
@@ -68,11 +70,15 @@ def test_shapes_and_sums(objective):
 def test_own_outcome_does_not_move_own_evidence(objective, patient):
     features, y = study()
     folds = some_folds(len(features))
-    first = crossfit(features, y, model=MarkerModel(objective), horizon=HORIZON, folds=folds)
+    first = crossfit(
+        features, y, model=MarkerModel(objective=objective), horizon=HORIZON, folds=folds
+    )
     altered = y.copy()
     altered.iloc[patient, 0] = 60.0 if y.iloc[patient, 0] < 24 else 1.0
     altered.iloc[patient, 1] = 1 - y.iloc[patient, 1]
-    second = crossfit(features, altered, model=MarkerModel(objective), horizon=HORIZON, folds=folds)
+    second = crossfit(
+        features, altered, model=MarkerModel(objective=objective), horizon=HORIZON, folds=folds
+    )
     for before, after in zip(arrays(first), arrays(second), strict=True):
         np.testing.assert_array_equal(before[:, patient], after[:, patient])
         assert not np.array_equal(before, after)
@@ -171,7 +177,7 @@ def test_new_patients_get_the_mean_of_the_fold_models():
         ({"horizon": 0.0}, "horizon is 0"),
         ({"folds": np.zeros(120, dtype=int)}, "does not use every label|one fold"),
         ({"folds": np.ones((2, 7), dtype=int)}, "folds has shape"),
-        ({"model": MarkerModel("binary:logistic", horizon=12.0)}, "give one horizon"),
+        ({"model": MarkerModel(objective="binary:logistic", horizon=12.0)}, "give one horizon"),
         ({"horizon": 500.0}, "marker CD57, training fold 1: horizon 500 lies beyond"),
     ],
 )

@@ -32,7 +32,7 @@ def study(n=150, seed=1, regions=("adjacent", "tumour")):
 
 def model_of(objective, **changes):
     horizon = HORIZON if objective == "binary:logistic" else None
-    return MarkerModel(objective, horizon=horizon, **changes)
+    return MarkerModel(objective=objective, horizon=horizon, **changes)
 
 
 BOTH = pytest.mark.parametrize("objective", ["survival:cox", "binary:logistic"])
@@ -80,7 +80,7 @@ def test_logistic_probability_needs_its_horizon():
     with pytest.raises(InputError, match="logistic model fitted for 24"):
         model.predict_event_probability(X, horizon=12.0)
     with pytest.raises(InputError, match="needs a horizon"):
-        MarkerModel("binary:logistic").fit(X, y)
+        MarkerModel(objective="binary:logistic").fit(X, y)
 
 
 def test_baseline_refuses_what_it_cannot_know():

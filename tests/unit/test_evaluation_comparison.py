@@ -107,7 +107,7 @@ def test_estimates_are_the_metrics_averaged_over_repeats(study):
 def test_resamples_are_the_metrics_of_the_replicated_data(study):
     outcome, score, _, null = study
     table = run(outcome, [score, null], references=[])
-    weights = bootstrap_weights(len(outcome), 60, spawn_rng(1, "compare"))
+    weights = bootstrap_weights(len(outcome), n_resamples=60, rng=spawn_rng(1, "compare"))
     time, event = outcome["time"].to_numpy(), outcome["event"].to_numpy()
     replicated = []
     for w in weights:
@@ -172,7 +172,7 @@ def test_within_folds_resamples_are_the_replicated_data(study, folds):
     table = run(outcome, [score, stage], null=None, folds=folds, n_resamples=4)
     pair_weights = weights_of_pairs(outcome, 12)
     replicated = {(m, s): [] for m in pair_weights for s in ("score", "difference")}
-    for w in bootstrap_weights(len(outcome), 4, spawn_rng(1, "compare")):
+    for w in bootstrap_weights(len(outcome), n_resamples=4, rng=spawn_rng(1, "compare")):
         rows = np.repeat(np.arange(len(outcome)), w)
         time, event = outcome["time"].to_numpy()[rows], outcome["event"].to_numpy()[rows]
         for metric, weight in pair_weights.items():

@@ -36,8 +36,8 @@ def study(n=90, seed=1):
 
 
 def fit(objective="survival:cox", pooling="shrunken"):
-    model = MarkerModel(objective, n_rounds=4, min_child_weight=1, reg_lambda=1)
-    score = TimesScore(model, pooling=pooling, horizon=12.0, n_folds=2, n_repeats=2)
+    model = MarkerModel(objective=objective, n_rounds=4, min_child_weight=1, reg_lambda=1)
+    score = TimesScore(model=model, pooling=pooling, horizon=12.0, n_folds=2, n_repeats=2)
     return score.fit(*study())
 
 

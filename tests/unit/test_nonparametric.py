@@ -92,12 +92,12 @@ def test_logrank_needs_two_groups_and_sees_a_difference():
 
 def test_strata_have_their_own_censoring_distribution():
     G = censoring_distribution([1, 2, 3, 4], [0, 1, 1, 1], strata=["a", "a", "b", "b"])
-    np.testing.assert_allclose(G.at(1, ["a", "b"]), [0.5, 1])
-    np.testing.assert_allclose(G.before([1, 2], ["a", "a"]), [1, 0.5])
+    np.testing.assert_allclose(G.at(1, strata=["a", "b"]), [0.5, 1])
+    np.testing.assert_allclose(G.before([1, 2], strata=["a", "a"]), [1, 0.5])
     with pytest.raises(InputError, match="give the stratum"):
         G.at(1)
     with pytest.raises(InputError, match="stratum c is not known: use a, b"):
-        G.at(1, ["c"])
+        G.at(1, strata=["c"])
 
 
 def test_mean_weight_is_one_and_recovers_the_kaplan_meier():
@@ -142,3 +142,12 @@ def test_censoring_that_differs_is_a_warning_with_the_figures():
     assert result is not None
     assert result.p_value < 0.01
     assert check_censoring_strata(time, np.zeros(80, int), np.repeat("one", 80)) is None
+
+
+def test_limits_are_on_the_log_minus_log_scale_and_close_at_0_and_1():
+    curve = kaplan_meier([1, 2, 3, 4], [0, 1, 1, 1])
+    lower, upper = curve.interval(confidence_level=0.9)
+    assert (lower[0], upper[0], lower[-1], upper[-1]) == (1, 1, 0, 0)
+    z = (np.log(-np.log(lower[1:-1])) - np.log(-np.log(upper[1:-1]))) / 2
+    values, se = curve.values[1:-1], curve.se[1:-1]
+    np.testing.assert_allclose(z, 1.6448536 * se / (values * -np.log(values)), rtol=1e-7)

@@ -140,7 +140,7 @@ def test_attribution_and_beeswarm_share_their_order():
         {"marker": ["A", "B"], "region": "r", "mean_absolute": [0.1, 0.5], "lower": [0.05, 0.3],
          "upper": [0.2, 0.7]}
     )  # fmt: skip
-    swarm = plot_beeswarm(phi, phi)
+    swarm = plot_beeswarm(phi, features=phi)
     assert (
         tick_names(swarm.axes[0])
         == tick_names(plot_attribution(summary).axes[0])
@@ -192,7 +192,7 @@ def test_ladder_draws_rungs_in_order_and_shades_the_margin():
         [{"learner": "ridge_cox", "model": "stage_all_regions", "reference": "stage_levels",
           "metric": "concordance_uno", "estimate": -0.01, "lower": -0.04, "upper": 0.02}]
     )  # fmt: skip
-    upper, lower = plot_ladder(table, differences, margin=0.03).axes
+    upper, lower = plot_ladder(table, differences=differences, margin=0.03).axes
     assert tick_names(upper) == ["Stage", "Stage + levels", "Stage + levels + location"]
     assert tick_names(lower) == ["Stage + levels + location\nminus stage + levels"]
     low, high = (f(lower.patches[0].get_extents().transformed(lower.transData.inverted()).intervalx)

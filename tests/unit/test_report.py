@@ -122,7 +122,7 @@ def test_two_analyses_open_side_by_side(demo_html):
     for said in ("Analysis A: all patients", "Analysis B: complete markers", "cannot tell"):
         assert said in front
     assert re.search(r"<th scope=\"row\">Patients</th><td>227</td><td>101</td>", front)
-    assert front.count("C (Uno)</span>") == 9
+    assert front.count("C (Uno) within folds</span>") == 9
     assert [text for level, text in page.headings if level == 3][2:16] == SECTIONS
 
 
@@ -271,7 +271,7 @@ def test_the_verdict_follows_the_interval(lower, upper, said):
         {
             "model": "times_score",
             "reference": ["", "tnm"],
-            "metric": "concordance_uno",
+            "metric": "concordance_uno_within_folds",
             "estimate": [0.6, (lower + upper) / 2],
             "lower": [0.48, lower],
             "upper": [0.66, upper],
@@ -284,4 +284,7 @@ def test_the_verdict_follows_the_interval(lower, upper, said):
 
 
 def test_the_best_model_is_named_whoever_it_is():
-    assert "Highest C (Uno) of the 9 models: Stage + TIMES score" in verdicts(make_contents())[-1]
+    assert (
+        "Highest C (Uno) within folds of the 9 models: Stage + TIMES score"
+        in verdicts(make_contents())[-1]
+    )

@@ -91,10 +91,10 @@ def test_faulty_folds_are_refused(folds, message):
 
 
 def test_bootstrap_weights_are_multinomial_counts():
-    weights = bootstrap_weights(50, 400, spawn_rng(1))
+    weights = bootstrap_weights(50, n_resamples=400, rng=spawn_rng(1))
     assert weights.shape == (400, 50)
     assert (weights.sum(axis=1) == 50).all()
     assert weights.mean(axis=0) == pytest.approx(1, abs=0.25)
     assert weights.var() == pytest.approx(49 / 50, abs=0.05)
     with pytest.raises(InputError, match="1 or more"):
-        bootstrap_weights(0, 10, spawn_rng(1))
+        bootstrap_weights(0, n_resamples=10, rng=spawn_rng(1))

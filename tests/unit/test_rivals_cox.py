@@ -9,15 +9,16 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from times_stats.errors import DataWarning, InputError
-from times_stats.rivals.cox import RidgeCox, maximise_penalised
-from times_stats.rivals.hazard_scale import hazard_ratios
-from times_stats.rivals.partial_likelihood import (
+from times_stats.partial_likelihood import (
     build_risk_sets,
     efron_derivatives,
     efron_log_likelihood,
 )
+from times_stats.rivals.cox import RidgeCox, maximise_penalised
+from times_stats.rivals.hazard_scale import hazard_ratios
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rivals"
 PROBLEMS = ("tied", "veteran")
@@ -256,7 +257,6 @@ def test_one_event_is_enough_and_none_is_an_error():
         ),
         (lambda X, y: RidgeCox().fit(X, y).predict(X * np.inf), "hold values beyond 1e"),
         (lambda X, y: RidgeCox().fit(X, y).predict(X[["x0"]]), "missing from X"),
-        (lambda X, _: RidgeCox().predict(X), "not fitted"),
         (
             lambda X, y: RidgeCox(penalty={"features": 0.0}).fit(X.assign(x1=X["x0"]), y),
             "not identified",
@@ -266,6 +266,11 @@ def test_one_event_is_enough_and_none_is_an_error():
 def test_faults_are_named(change, message):
     with pytest.raises(InputError, match=message):
         change(*sample(30))
+
+
+def test_prediction_needs_a_fit():
+    with pytest.raises(NotFittedError, match="not fitted"):
+        RidgeCox().predict(sample(30)[0])
 
 
 def test_hazard_ratio_needs_a_score_that_varies():

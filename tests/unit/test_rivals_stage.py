@@ -55,8 +55,8 @@ def test_unseen_stage_borrows_from_below_else_from_above_and_is_counted():
     survival = model.predict_survival(new, times=TIMES)
     np.testing.assert_array_equal(survival[0], survival[1])
     np.testing.assert_array_equal(survival[2], survival[1])
-    assert model.count_unseen(new) == 2
-    assert model.count_unseen(stage) == 0
+    assert new.isin([*model.unseen_]).sum() == 2
+    assert stage.isin([*model.unseen_]).sum() == 0
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from times_stats.datasets import load_times_published
 from times_stats.errors import InputError
 from times_stats.score import (
     VariancePrior,
     estimate_between_marker_variance,
+    fit_tile_prior,
     fit_variance_prior,
     pool_linear,
     pool_published,
     pool_random_effects,
     pool_shrunken,
 )
-from times_stats.score.tiles import fit_tile_prior
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "score"
 MARKERS = ["SPON2", "ZFP36L2", "ZFP36", "VIM", "HLA_DRB1"]
@@ -26,7 +27,7 @@ EXACT = 1e12  # degrees of freedom that stand for known variances
 
 @pytest.fixture(scope="module")
 def published():
-    return pd.read_csv(GOLDEN / "published_components.csv", index_col="slide_id")
+    return load_times_published().components
 
 
 def tile_arrays(n=40, markers=4, seed=3):
@@ -132,6 +133,19 @@ def test_faulty_input_is_named(change, message):
         pool_random_effects(arguments.pop("mean"), arguments.pop("variance"), **arguments)
     with pytest.raises(InputError, match="unknown"):
         pool_linear(mean, variance, df=np.ones_like(mean), rule="median")
+
+
+@pytest.mark.parametrize("ignored", [{"tau_squared": 0.1}, {"negative_weights": "truncate"}])
+def test_shrunken_pooling_refuses_what_it_would_ignore(ignored):
+    mean, variance = tile_arrays()
+    with pytest.raises(InputError, match="no part in pooling 'shrunken'"):
+        pool_linear(mean, variance, df=np.ones_like(mean), **ignored)
+
+
+def test_between_marker_variance_is_a_column():
+    mean, variance = tile_arrays()
+    table = pool_random_effects(mean, variance, n_tiles=4, tau_squared=0.2)
+    assert (table["tau_squared"] == 0.2).all()
 
 
 def test_random_effects_against_metafor():

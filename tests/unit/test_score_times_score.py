@@ -38,7 +38,9 @@ def fitted():
 @pytest.mark.parametrize("objective", ["survival:cox", "binary:logistic"])
 def test_table(pooling, objective):
     features, y = study()
-    score = TimesScore(MarkerModel(objective), pooling=pooling, horizon=HORIZON, n_repeats=2)
+    score = TimesScore(
+        model=MarkerModel(objective=objective), pooling=pooling, horizon=HORIZON, n_repeats=2
+    )
     table = score.fit(features, y).out_of_fold_
     assert list(table.columns) == [
         *("score", "se", "lower", "upper", "linear_predictor"),
@@ -92,7 +94,7 @@ def test_own_outcome_does_not_move_own_marker_probabilities():
 
 
 def test_scikit_learn_protocol(fitted):
-    template = TimesScore(MarkerModel(n_rounds=10), horizon=12.0, seed=4)
+    template = TimesScore(model=MarkerModel(n_rounds=10), horizon=12.0, seed=4)
     assert clone(template).get_params()["model__n_rounds"] == 10
     with pytest.raises(NotFittedError):
         template.predict(study()[0])

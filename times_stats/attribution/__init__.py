@@ -13,13 +13,4 @@ _EXPORTS = {
 }
 __all__ = [*_EXPORTS]
 
-__getattr__, __dir__ = attach(
-    __name__,
-    _EXPORTS,
-    {
-        "label_exchangeability_test": "nulls of level and location",
-        "conditional_location_test": "nulls of level and location",
-        "random_labelling_test": "cells and spatial statistics",
-        "performance_game": "Shapley games",
-    },
-)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

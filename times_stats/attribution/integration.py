@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from times_stats._checks import as_survival_table, name_rows
-from times_stats._typing import BoolArray, IntArray
+from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.attribution.ladder import BOOSTED, RIDGE, predict_ladder
 from times_stats.attribution.rungs import (
     ALL_REGIONS,
@@ -21,11 +21,11 @@ from times_stats.attribution.rungs import (
 )
 from times_stats.attribution.verdict import Verdict, decide, describe_agreement
 from times_stats.errors import InputError
-from times_stats.evaluation.comparison import compare
+from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.features.matrix import complete_markers, marker_levels
 from times_stats.resampling import check_folds, spawn_rng
 
-METRIC = "concordance_uno"
+METRIC = "concordance_uno_within_folds"
 _N_TIMES = 8
 _DETECTABLE = 2.8
 
@@ -40,7 +40,8 @@ class IntegrationResult:
         Columns learner, model (rung), metric, estimate, lower, upper, se, n, events.
     differences : DataFrame
         Columns learner, model, reference, metric, estimate, lower, upper, se, n, events,
-        minimal_detectable_difference (2.8 standard errors: 80 % power at 5 %, two-sided).
+        minimal_detectable_difference (2.8 standard errors: what would be detected with 80 % power
+        at 5 %, two-sided, were the fitted models fixed).
     verdict : {"location adds", "levels suffice", "cannot tell"}
         Reading of the headline contrast and of the sensitivity analyses.
     statement : str
@@ -90,9 +91,8 @@ def integration_test(
     models and too narrow: see ``benchmarks/calibration/location_verdict.txt``, which also gives the
     frequency of each verdict in simulated studies.
 
-    Levels and contrasts share one learned penalty. With a penalty of its own the contrast block is
-    often shrunk away although it is not empty: the two rungs then coincide, their paired standard
-    error collapses, and "levels suffice" comes out wrongly.
+    Levels and contrasts share one learned penalty, so that the contrast block cannot be shrunk away
+    on its own: the two rungs would then coincide, and their paired standard error collapse.
 
     Parameters
     ----------
@@ -137,6 +137,15 @@ def integration_test(
     ----------
     Uno H. et al. (2011). On the C-statistics for evaluating overall adequacy of risk prediction
     procedures with censored survival data. *Stat Med* 30, 1105-1117. doi:10.1002/sim.4154
+
+    Examples
+    --------
+    >>> from times_stats.attribution import integration_test
+    >>> result = integration_test(
+    ...     features, outcome, stages=None, folds=folds, horizon=24.0
+    ... )  # doctest: +SKIP
+    >>> result.verdict  # doctest: +SKIP
+    'cannot tell'
     """
     table = as_survival_table(outcome)
     _check_same_patients(features, table, stages)
@@ -153,7 +162,6 @@ def integration_test(
         tumour_region=tumour_region,
     )
     notes += _describe_data(data, tumour_region)
-    kept_strata = None if strata is None else np.asarray(strata)[keep]
     times = np.linspace(0.0, horizon, _N_TIMES + 1)[1:]
     predictions, plain = predict_ladder(
         data, table, folds=folds[:, keep], times=times, seed=seed, jobs=jobs
@@ -163,17 +171,64 @@ def integration_test(
             f"Yeo-Johnson found no usable power for columns of {', '.join(plain)} in some folds of"
             " the ladder; they were only standardised there."
         )
-    pairs = _pairs(data.rungs())
+    compared, paired = _compare_rungs(
+        predictions,
+        table,
+        rungs=data.rungs(),
+        times=times,
+        folds=_comparable(folds[:, keep], table),
+        strata=None if strata is None else np.asarray(strata)[keep],
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+    known = set(features.columns.get_level_values("marker"))
+    verdict, statement = _conclude(
+        paired,
+        horizon=horizon,
+        margin=margin,
+        unidentified=[marker for marker in scaled_by_region if marker in known],
+    )
+    return IntegrationResult(
+        table=compared,
+        differences=paired,
+        verdict=verdict,
+        statement=statement,
+        notes=tuple(notes),
+    )
+
+
+def _comparable(folds: IntArray, outcome: pd.DataFrame) -> IntArray:
+    """Label of each patient's test fold and cohort: only patients of one label are ranked."""
+    if "cohort" not in outcome:
+        return folds
+    codes = np.unique(outcome["cohort"].astype(str), return_inverse=True)[1]
+    return folds * (int(codes.max()) + 1) + codes
+
+
+def _compare_rungs(
+    predictions: Mapping[str, Prediction],
+    outcome: pd.DataFrame,
+    *,
+    rungs: tuple[str, ...],
+    times: FloatArray,
+    folds: IntArray,
+    strata: np.ndarray | None,
+    n_resamples: int,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the metrics of every rung and learner, and the paired differences of the rungs."""
+    pairs = _pairs(rungs)
     tables, differences = [], []
     for learner in (RIDGE, BOOSTED):
         compared = compare(
-            table,
-            [predictions["null"], *(predictions[f"{learner}/{rung}"] for rung in data.rungs())],
+            outcome,
+            [predictions["null"], *(predictions[f"{learner}/{rung}"] for rung in rungs)],
             times=times,
-            horizon=horizon,
+            horizon=float(times[-1]),
             references=list(dict.fromkeys(reference for _, reference in pairs)),
             null="null",
-            strata=kept_strata,
+            folds=folds,
+            strata=strata,
             n_resamples=n_resamples,
             rng=spawn_rng(seed, "integration"),
         )
@@ -188,6 +243,13 @@ def integration_test(
             differences.append(compared[chosen])
     paired = pd.concat(differences).dropna(subset="estimate").reset_index(drop=True)
     paired["minimal_detectable_difference"] = _DETECTABLE * paired["se"]
+    return pd.concat(tables, ignore_index=True), paired
+
+
+def _conclude(
+    paired: pd.DataFrame, *, horizon: float, margin: float, unidentified: list[str]
+) -> tuple[Verdict, str]:
+    """Return the verdict on the headline contrast, and the answer in plain words."""
     headline, sensitivity = _contrasts(paired)
     verdict = decide(
         headline["lower"],
@@ -195,21 +257,15 @@ def integration_test(
         [row["estimate"] for row in sensitivity.values()],
         margin=margin,
     )
-    known = set(features.columns.get_level_values("marker"))
-    return IntegrationResult(
-        table=pd.concat(tables, ignore_index=True),
-        differences=paired,
-        verdict=verdict,
-        statement=_state(
-            verdict,
-            headline,
-            sensitivity,
-            horizon=horizon,
-            margin=margin,
-            unidentified=[marker for marker in scaled_by_region if marker in known],
-        ),
-        notes=tuple(notes),
+    statement = _state(
+        verdict,
+        headline,
+        sensitivity,
+        horizon=horizon,
+        margin=margin,
+        unidentified=unidentified,
     )
+    return verdict, statement
 
 
 def _check_same_patients(
@@ -328,7 +384,8 @@ def _state(
         opening,
         f"The paired difference in Uno's C at {horizon:g} months is {_figures(headline)}, 95 %"
         f" interval, in {headline['n']:.0f} patients with {headline['events']:.0f} events (ridge"
-        " Cox); were the fitted models fixed, the smallest difference detectable with 80 % power"
+        " Cox, patients of one test fold compared); were the fitted models fixed, the smallest"
+        " difference detectable with 80 % power"
         " would be"
         f" {headline['minimal_detectable_difference']:.3f}.",
         f"Other analyses: {others}.",

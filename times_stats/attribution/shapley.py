@@ -116,7 +116,8 @@ def summarise_attribution(
         raise InputError("no patient has an attribution: every marker is incomplete for everybody")
     size = np.nan_to_num(np.abs(values))
     mean_absolute = size.mean(axis=0)
-    resampled = bootstrap_weights(len(size), n_resamples, rng) @ size / len(size)
+    counts = bootstrap_weights(len(size), n_resamples=n_resamples, rng=rng)
+    resampled = counts @ size / len(size)
     tail = (1.0 - confidence_level) / 2.0
     lower, upper = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
     total = mean_absolute.sum()

@@ -143,14 +143,36 @@ def crossfit(
     else:
         assigned = _given_folds(folds, order)
         check_folds(assigned, row_groups)
-    values = table.to_numpy(dtype=np.float64)
     slices = marker_slices(table.columns)
     tasks = [
         (repeat, fold) for repeat in range(len(assigned)) for fold in range(int(assigned.max()) + 1)
     ]
-    context = (values, table.columns, slices, outcome, row_groups, assigned, template, horizon)
-    results = _run_tasks(tasks, context, jobs=jobs)
+    inputs = _Inputs(
+        values=table.to_numpy(dtype=np.float64),
+        columns=cast("pd.MultiIndex", table.columns),
+        slices=slices,
+        outcome=outcome,
+        groups=row_groups,
+        folds=assigned,
+        template=template,
+        horizon=horizon,
+    )
+    results = _run_tasks(tasks, inputs, jobs=jobs)
     return _collect(results, tasks, table, slices, assigned, horizon)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What every fold of every repeat is fitted from."""
+
+    values: FloatArray
+    columns: pd.MultiIndex
+    slices: dict[str, slice]
+    outcome: pd.DataFrame
+    groups: Any
+    folds: IntArray
+    template: MarkerModel
+    horizon: float
 
 
 def _sorted_features(features: pd.DataFrame) -> tuple[IntArray, pd.DataFrame]:
@@ -241,48 +263,42 @@ def marker_slices(columns: pd.Index[Any]) -> dict[str, slice]:
 
 
 def _run_tasks(
-    tasks: list[tuple[int, int]], context: tuple[Any, ...], *, jobs: int
+    tasks: list[tuple[int, int]], inputs: _Inputs, *, jobs: int
 ) -> list[dict[str, tuple[MarkerModel, BoolArray, MarkerEvidence]]]:
     if jobs == 1:
-        return [_fit_fold(task, *context) for task in tasks]
+        return _fit_batch(tasks, inputs)
     batches = np.array_split(np.arange(len(tasks)), min(len(tasks), 4 * max(jobs, 1)))
     done = Parallel(n_jobs=jobs, backend="loky")(
-        delayed(_fit_batch)([tasks[i] for i in batch], context) for batch in batches
+        delayed(_fit_batch)([tasks[i] for i in batch], inputs) for batch in batches
     )
     return [result for batch in done for result in batch]
 
 
-def _fit_batch(tasks: list[tuple[int, int]], context: tuple[Any, ...]) -> list[Any]:
-    return [_fit_fold(task, *context) for task in tasks]
+def _fit_batch(
+    tasks: list[tuple[int, int]], inputs: _Inputs
+) -> list[dict[str, tuple[MarkerModel, BoolArray, MarkerEvidence]]]:
+    return [_fit_fold(inputs, repeat, fold) for repeat, fold in tasks]
 
 
 def _fit_fold(
-    task: tuple[int, int],
-    values: FloatArray,
-    columns: pd.MultiIndex,
-    slices: dict[str, slice],
-    outcome: pd.DataFrame,
-    groups: Any,
-    folds: IntArray,
-    template: MarkerModel,
-    horizon: float,
+    inputs: _Inputs, repeat: int, fold: int
 ) -> dict[str, tuple[MarkerModel, BoolArray, MarkerEvidence]]:
-    repeat, fold = task
-    held_out = folds[repeat] == fold
+    outcome = inputs.outcome
+    held_out = inputs.folds[repeat] == fold
     results = {}
-    for marker, where in slices.items():
-        block = values[:, where]
+    for marker, where in inputs.slices.items():
+        block = inputs.values[:, where]
         complete = ~np.isnan(block).any(axis=1)
         train, test = complete & ~held_out, complete & held_out
-        regions = pd.DataFrame(block, columns=columns[where], copy=False)
-        model = cast("MarkerModel", clone(template))
+        regions = pd.DataFrame(block, columns=inputs.columns[where], copy=False)
+        model = cast("MarkerModel", clone(inputs.template))
         try:
             model.fit(
                 regions[train].set_axis(outcome.index[train]),
                 outcome[train],
-                groups=groups[train],
+                groups=inputs.groups[train],
             )
-            told = model.predict_evidence(regions[test], horizon=horizon)
+            told = model.predict_evidence(regions[test], horizon=inputs.horizon)
         except InputError as error:
             raise InputError(
                 [f"marker {marker}, training fold {fold + 1}: {fault}" for fault in error.faults]

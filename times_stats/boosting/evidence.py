@@ -51,6 +51,18 @@ def out_of_fold_evidence(crossfit: CrossFit) -> pd.DataFrame:
     -------
     DataFrame, patient x (marker, region)
         NaN where the marker is incomplete.
+
+    Examples
+    --------
+    >>> from times_stats.boosting import crossfit
+    >>> rng = np.random.default_rng(1)
+    >>> columns = pd.MultiIndex.from_product([["CD8"], ["adjacent", "tumour"]])
+    >>> features = pd.DataFrame(rng.normal(size=(60, 2)), columns=columns)
+    >>> y = pd.DataFrame({"time": rng.uniform(1, 40, 60), "event": 1})
+    >>> fit = crossfit(features, y, horizon=24.0, n_folds=2, n_repeats=2)
+    >>> z = out_of_fold_evidence(fit)
+    >>> bool(np.allclose(z.sum(axis=1), out_of_fold_margin(fit)["CD8"], atol=1e-6))
+    True
     """
     mean = crossfit.attribution.mean("repeat", skipna=False)
     return pd.DataFrame(
@@ -69,6 +81,17 @@ def out_of_fold_margin(crossfit: CrossFit) -> pd.DataFrame:
     -------
     DataFrame, patient x marker
         NaN where the marker is incomplete.
+
+    Examples
+    --------
+    >>> from times_stats.boosting import crossfit
+    >>> rng = np.random.default_rng(1)
+    >>> columns = pd.MultiIndex.from_product([["CD8"], ["adjacent", "tumour"]])
+    >>> features = pd.DataFrame(rng.normal(size=(60, 2)), columns=columns)
+    >>> y = pd.DataFrame({"time": rng.uniform(1, 40, 60), "event": 1})
+    >>> fit = crossfit(features, y, horizon=24.0, n_folds=2, n_repeats=2)
+    >>> out_of_fold_margin(fit).shape
+    (60, 1)
     """
     return _by_marker(crossfit, crossfit.margin.to_numpy().mean(axis=0))
 
@@ -84,6 +107,17 @@ def out_of_fold_log_hazard(crossfit: CrossFit) -> pd.DataFrame:
     -------
     DataFrame, patient x marker
         Mean of ``log(-log(1 - P))``; NaN where the marker is incomplete.
+
+    Examples
+    --------
+    >>> from times_stats.boosting import crossfit
+    >>> rng = np.random.default_rng(1)
+    >>> columns = pd.MultiIndex.from_product([["CD8"], ["adjacent", "tumour"]])
+    >>> features = pd.DataFrame(rng.normal(size=(60, 2)), columns=columns)
+    >>> y = pd.DataFrame({"time": rng.uniform(1, 40, 60), "event": 1})
+    >>> fit = crossfit(features, y, horizon=24.0, n_folds=2, n_repeats=2)
+    >>> out_of_fold_log_hazard(fit).columns.to_list()
+    ['CD8']
     """
     scaled = complementary_log_log(crossfit.probability.to_numpy())
     return _by_marker(crossfit, scaled.mean(axis=0))
@@ -115,6 +149,17 @@ def out_of_fold_margin_variance(crossfit: CrossFit) -> pd.DataFrame:
     References
     ----------
     Shao and Wu (1989), doi:10.1214/aos/1176347263.
+
+    Examples
+    --------
+    >>> from times_stats.boosting import crossfit
+    >>> rng = np.random.default_rng(1)
+    >>> columns = pd.MultiIndex.from_product([["CD8"], ["adjacent", "tumour"]])
+    >>> features = pd.DataFrame(rng.normal(size=(60, 2)), columns=columns)
+    >>> y = pd.DataFrame({"time": rng.uniform(1, 40, 60), "event": 1})
+    >>> fit = crossfit(features, y, horizon=24.0, n_folds=2, n_repeats=2)
+    >>> bool((out_of_fold_margin_variance(fit) >= 0).all(axis=None))
+    True
     """
     if crossfit.n_repeats < 2:
         raise InputError("one repeat has no variance over repeats: use n_repeats=2 or more")
@@ -141,6 +186,18 @@ def apply_models(crossfit: CrossFit, features: pd.DataFrame) -> NewEvidence:
     ------
     InputError
         If a training column is absent or a value is not finite.
+
+    Examples
+    --------
+    >>> from times_stats.boosting import crossfit
+    >>> rng = np.random.default_rng(1)
+    >>> columns = pd.MultiIndex.from_product([["CD8"], ["adjacent", "tumour"]])
+    >>> features = pd.DataFrame(rng.normal(size=(60, 2)), columns=columns)
+    >>> y = pd.DataFrame({"time": rng.uniform(1, 40, 60), "event": 1})
+    >>> fit = crossfit(features, y, horizon=24.0, n_folds=2, n_repeats=2)
+    >>> new = pd.DataFrame([[0.3, -0.2], [np.nan, 0.1]], columns=columns)
+    >>> apply_models(fit, new).margin["CD8"].isna().to_list()
+    [False, True]
     """
     absent = crossfit.columns[~crossfit.columns.isin(features.columns)]
     if len(absent):

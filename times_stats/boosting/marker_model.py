@@ -112,8 +112,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        objective: Objective = "survival:cox",
         *,
+        objective: Objective = "survival:cox",
         horizon: float | None = None,
         n_rounds: int = 50,
         learning_rate: float = 0.05,
@@ -282,6 +282,22 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         -------
         MarkerEvidence
             NaN for incomplete rows.
+
+        Raises
+        ------
+        InputError
+            If the columns of `X` are not those of the fit, a value is infinite, or the training
+            fold cannot say anything at that horizon.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> rng = np.random.default_rng(1)
+        >>> X = pd.DataFrame({"tumour": rng.normal(size=60), "adjacent": rng.normal(size=60)})
+        >>> y = pd.DataFrame({"time": rng.uniform(1, 40, 60), "event": 1})
+        >>> told = MarkerModel().fit(X, y).predict_evidence(X, horizon=24.0)
+        >>> told.margin.shape, told.attribution.shape, told.probability.shape
+        ((60,), (60, 2), (60,))
         """
         attribution = self.attribute(X)
         margin = attribution.sum(axis=1)

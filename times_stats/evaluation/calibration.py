@@ -5,18 +5,29 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from times_stats._checks import check_survival_arrays
-from times_stats._typing import FloatArray
+from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.evaluation.inputs import check_probabilities, check_values
-from times_stats.evaluation.partial_likelihood import cox_event_probability, efron_slopes
+from times_stats.evaluation.slopes import efron_slopes
 from times_stats.nonparametric.censoring import check_horizon
 from times_stats.nonparametric.censoring_weights import weights_at
 from times_stats.nonparametric.estimators import kaplan_meier
+from times_stats.nonparametric.step_curve import step_value
+from times_stats.partial_likelihood import (
+    build_risk_sets,
+    efron_cumulative_hazard,
+    efron_derivatives,
+)
 
 _FEWEST_VALUES = 5  # distinct predictions a smooth calibration curve needs
+_MAX_STEPS = 50
+_TOLERANCE = 1e-9
+# The log likelihood is concave, so steps of the standardised slopes only need a leash.
+_LONGEST_STEP = 2.0
+_LARGEST_SLOPE = 50.0  # standardised: beyond this the likelihood has no maximum
+_LARGEST_CONDITION = 1e12
 
 
 def calibration_slope(time: ArrayLike, event: ArrayLike, linear_predictor: ArrayLike) -> float:
@@ -166,24 +177,24 @@ def calibration_groups(
     predicted = 1 - survival
     cuts = np.unique(np.quantile(predicted, np.linspace(0, 1, n_groups + 1)[1:-1]))
     group = np.unique(np.searchsorted(cuts, predicted, side="left"), return_inverse=True)[1]
-    z = float(norm.ppf((1 + confidence_level) / 2))
     records = []
     for k in range(group.max() + 1):
         rows = group == k
         curve = kaplan_meier(months[rows], happened[rows])
-        estimate, se = float(curve.at(horizon)), float(curve.se_at(horizon))
+        estimate = float(curve.at(horizon))
         ended = months[rows].max() < horizon and estimate > 0
-        estimate = np.nan if ended else estimate
-        with np.errstate(divide="ignore", invalid="ignore"):
-            width = np.exp(z * se / (estimate * np.abs(np.log(estimate))))
-            lower, upper = 1 - estimate ** (1 / width), 1 - estimate**width
+        limits = [
+            1 - float(step_value(curve.times, limit, horizon, start=curve.start))
+            for limit in curve.interval(confidence_level=confidence_level)
+        ]
+        inside = 0 < estimate < 1 and not ended
         records.append(
             {
                 "group": k + 1,
                 "predicted": float(predicted[rows].mean()),
-                "observed": 1 - estimate,
-                "lower": float(lower) if 0 < estimate < 1 else np.nan,
-                "upper": float(upper) if 0 < estimate < 1 else np.nan,
+                "observed": np.nan if ended else 1 - estimate,
+                "lower": min(limits) if inside else np.nan,
+                "upper": max(limits) if inside else np.nan,
                 "n": int(rows.sum()),
                 "events": int((happened[rows] * (months[rows] <= horizon)).sum()),
             }
@@ -247,6 +258,55 @@ def ici(
     basis = np.column_stack([transformed, _restricted_spline(transformed, knots)])
     observed = cox_event_probability(months, happened, basis, horizon=horizon)
     return float("nan") if observed is None else float(np.abs(observed - predicted).mean())
+
+
+def cox_event_probability(
+    time: FloatArray, event: IntArray, X: FloatArray, *, horizon: float
+) -> FloatArray | None:
+    """Probability of the event by the horizon from a Cox regression of the outcome on `X`.
+
+    Efron's partial likelihood and Efron's baseline hazard, as in R ``survfit(coxph(...))``.
+
+    Parameters
+    ----------
+    time, event : ndarray, shape (n,)
+        Checked outcome.
+    X : ndarray, shape (n, p)
+        Predictors, linearly independent.
+    horizon : float
+        Landmark (months).
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+        Fitted probability of each patient; None where Newton's method finds no maximum.
+
+    Examples
+    --------
+    >>> time, event = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, 1, 1, 0])
+    >>> X = np.array([[1.0], [2.0], [0.0], [1.0]])
+    >>> cox_event_probability(time, event, X, horizon=2).round(3)
+    array([0.43 , 0.552, 0.325, 0.43 ])
+    """
+    x = (X - X.mean(axis=0)) / X.std(axis=0)
+    sets = build_risk_sets(time, event)
+    ordered = x[sets.order]
+    beta = np.zeros(X.shape[1])
+    for _ in range(_MAX_STEPS):
+        _, gradient, information = efron_derivatives(sets, ordered, ordered @ beta)
+        if np.linalg.cond(information) > _LARGEST_CONDITION:
+            return None
+        step = np.linalg.solve(information, gradient)
+        longest = float(np.abs(step).max())
+        beta = beta + step * min(1.0, _LONGEST_STEP / max(longest, _LONGEST_STEP))
+        if longest < _TOLERANCE:
+            hazard = efron_cumulative_hazard(sets, ordered @ beta)
+            baseline = float(step_value(sets.event_times, hazard, horizon, start=0.0))
+            probability: FloatArray = 1 - np.exp(-baseline * np.exp(x @ beta))
+            return probability
+        if np.abs(beta).max() > _LARGEST_SLOPE:
+            return None
+    return None
 
 
 def _restricted_spline(x: FloatArray, knots: FloatArray) -> FloatArray:

@@ -114,7 +114,7 @@ def compare(
     -----
     Concordances and the AUC are ratios of quadratic forms ``w' N w / w' D w`` in the multiplicities
     w; Brier scores are weighted means; the slope is refitted by Newton's method under the weights
-    (`efron_slopes` in `times_stats.evaluation.partial_likelihood`). ``ipa_horizon`` is one minus
+    (`efron_slopes` in `times_stats.evaluation.slopes`). ``ipa_horizon`` is one minus
     the ratio of the mean Brier scores of model and null. Efron and Tibshirani (1993),
     doi:10.1201/9780429246593.
 
@@ -162,7 +162,7 @@ def compare(
     tested = None if folds is None else check_folds(folds, table.index)
     if tested is not None:
         _check_repeats(models, len(tested))
-    resamples = bootstrap_weights(len(table), n_resamples, rng)
+    resamples = bootstrap_weights(len(table), n_resamples=n_resamples, rng=rng)
     time, event = table["time"].to_numpy(), table["event"].to_numpy()
     # One BLAS thread adds in one order: the last digits do not depend on the machine's settings.
     with threadpool_limits(limits=1, user_api="blas"):

@@ -251,9 +251,9 @@ def uno_pairs(
     labels = np.asarray(strata).astype(str)
     uncensored = np.empty_like(weights)  # G of the column's stratum just before the row's event
     for name in np.unique(labels):
-        before = distribution.before(time[rows], np.full(rows.size, name))
+        before = distribution.before(time[rows], strata=np.full(rows.size, name))
         uncensored[:, labels == name] = before[:, None]
-    own = distribution.before(time[rows], labels[rows])
+    own = distribution.before(time[rows], strata=labels[rows])
     return Pairs(rows, weights / (own[:, None] * uncensored))
 
 

@@ -20,7 +20,7 @@ from times_stats.evaluation.discrimination import (
     risk_order,
     uno_pairs,
 )
-from times_stats.evaluation.partial_likelihood import efron_slopes
+from times_stats.evaluation.slopes import efron_slopes
 from times_stats.nonparametric.censoring import check_horizon
 from times_stats.nonparametric.censoring_weights import weights_at
 

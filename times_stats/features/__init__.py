@@ -30,7 +30,6 @@ __getattr__, __dir__ = attach(
             "cross_l",
             "nearest_neighbour_g",
             "cross_g",
-            "intensity",
         ),
         "cells and spatial statistics",
     ),

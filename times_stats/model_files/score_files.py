@@ -233,7 +233,7 @@ def _read_score(value: Any, template: MarkerModel, source: str) -> TimesScore:
     for name in ("n_folds", "n_repeats", "seed"):
         as_whole(given[name], low=0, high=2**63, what=name, source=source)
     as_numbers(given["horizon"], (), what="horizon", source=source, low=0)
-    return TimesScore(template, **given)
+    return TimesScore(model=template, **given)
 
 
 def _read_fit(

@@ -35,7 +35,7 @@ class CensoringDistribution:
 
     curves: Mapping[str, StepCurve]
 
-    def at(self, t: ArrayLike, strata: ArrayLike | None = None) -> FloatArray:
+    def at(self, t: ArrayLike, *, strata: ArrayLike | None = None) -> FloatArray:
         """Return G(t).
 
         Parameters
@@ -57,7 +57,7 @@ class CensoringDistribution:
         """
         return self._value(t, strata, left=False)
 
-    def before(self, t: ArrayLike, strata: ArrayLike | None = None) -> FloatArray:
+    def before(self, t: ArrayLike, *, strata: ArrayLike | None = None) -> FloatArray:
         """Return G(t-), the limit from the left.
 
         Parameters

@@ -96,8 +96,8 @@ def weights_at(
     known = (time <= horizon) & (event == 1)
     beyond = time > horizon
     weights = np.zeros(time.size)
-    reached = np.broadcast_to(distribution.at(horizon, strata), time.shape)
-    left = distribution.before(time, strata)
+    reached = np.broadcast_to(distribution.at(horizon, strata=strata), time.shape)
+    left = distribution.before(time, strata=strata)
     weights[known] = 1 / left[known]
     weights[beyond] = 1 / reached[beyond]
     return weights

@@ -121,7 +121,7 @@ class StepCurve:
         last = passed[0] if passed.size else len(change) - 1
         return float((self.times[reached[0]] + self.times[last]) / 2)
 
-    def interval(self, confidence_level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    def interval(self, *, confidence_level: float = 0.95) -> tuple[FloatArray, FloatArray]:
         r"""Return pointwise limits of a survival curve on the log-minus-log scale.
 
         .. math:: S^{\exp(\pm z\, \mathrm{se} / (S \log S))}
@@ -129,7 +129,7 @@ class StepCurve:
         Parameters
         ----------
         confidence_level : float, default 0.95
-            Level of each limit pair.
+            Pointwise level.
 
         Returns
         -------
@@ -144,7 +144,8 @@ class StepCurve:
         inside = (self.values > 0) & (self.values < 1)
         survival = np.where(inside, self.values, 0.5)
         log = np.log(survival)
-        width = norm.ppf(0.5 + confidence_level / 2) * self.se / (survival * np.abs(log))
+        se = np.where(inside, self.se, 0.0)
+        width = norm.ppf(0.5 + confidence_level / 2) * se / (survival * np.abs(log))
         lower = np.where(inside, np.exp(log * np.exp(width)), self.values)
         upper = np.where(inside, np.exp(log * np.exp(-width)), self.values)
         return lower, upper

@@ -20,9 +20,9 @@ from times_stats.attribution.shapley import marker_region_shapley, summarise_att
 from times_stats.errors import InputError, TimesStatsWarning
 from times_stats.pipeline.checkpoints import RunFolder, step_key
 from times_stats.pipeline.findings import describe
-from times_stats.pipeline.nested import high_risk
 from times_stats.pipeline.outputs import audit_folds, write_outputs
 from times_stats.pipeline.preparation import Prepared, prepare
+from times_stats.pipeline.risk_groups import assign_risk_groups
 from times_stats.pipeline.steps import Display, Fitted, fit_steps
 from times_stats.provenance import collect_provenance
 from times_stats.report.contents import ReportContents
@@ -161,7 +161,9 @@ def _report(
     attribution = summarise_attribution(
         phi, n_resamples=study.evaluate.n_resamples, rng=spawn_rng(study.seed, "attribution")
     )
-    scores = oof.assign(risk_group=np.where(high_risk(fitted.nested), "high", "low"))
+    scores = oof.assign(
+        risk_group=np.where(assign_risk_groups(fitted.nested.above_cut), "high", "low")
+    )
     contents = describe(
         prepared,
         fitted,

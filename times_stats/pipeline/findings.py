@@ -11,12 +11,12 @@ from times_stats._typing import FloatArray
 from times_stats.attribution.integration import IntegrationResult
 from times_stats.evaluation.calibration import calibration_groups
 from times_stats.features.matrix import missing_patterns
-from times_stats.nonparametric import kaplan_meier, logrank, reverse_kaplan_meier
-from times_stats.pipeline.nested import SURVIVAL, NestedPredictions, failed_models
+from times_stats.nonparametric import kaplan_meier, reverse_kaplan_meier
+from times_stats.pipeline.nested import SCORE, SURVIVAL, NestedPredictions, failed_models
 from times_stats.pipeline.preparation import Prepared
+from times_stats.pipeline.risk_groups import average_hazard_ratios, stratified_log_rank
 from times_stats.pipeline.steps import Fitted
 from times_stats.report.contents import ReportContents
-from times_stats.rivals.hazard_scale import hazard_ratios
 from times_stats.survival.checks import posterior_summary
 from times_stats.survival.prediction import predict_rmst
 from times_stats.survival.sampling import SurvivalFit
@@ -127,12 +127,13 @@ def _notes(
 ) -> list[str]:
     study, y = prepared.study, prepared.outcome
     notes = []
-    coarse = [s for s in prepared.stages.columns.astype(str) if prepared.stages[s].nunique() <= 2]
-    if coarse:
-        notes.append(
-            f"{' and '.join(s.upper() for s in coarse)} have two levels in these data: beating a "
-            "two-level stage is not beating the staging system."
-        )
+    for system in prepared.stages.columns.astype(str):
+        n_levels = prepared.stages[system].nunique()
+        if n_levels <= 2:
+            notes.append(
+                f"{system.upper()} has {'one level' if n_levels == 1 else 'two levels'} in these "
+                "data: beating it is not beating the staging system."
+            )
     scaled = study.scaled_by_region
     if scaled:
         notes.append(
@@ -142,9 +143,10 @@ def _notes(
         )
     supported = supported_parameters(len(y), int(y["event"].sum()))
     notes.append(
-        f"{len(y)} patients with {int(y['event'].sum())} events support about {supported:.0f} "
-        "candidate parameters at an expected shrinkage of 0.9 (Riley 2019); the marker models "
-        f"look at {prepared.features.shape[1]} marker-region values."
+        f"{len(y)} patients with {int(y['event'].sum())} events support about {supported:.1f} "
+        "candidate parameters of a regression at an expected shrinkage of 0.9, if a model explains "
+        "15 % of what can be explained (Riley 2019); the marker models look at "
+        f"{prepared.features.shape[1]} marker-region values."
     )
     n_missing = int(prepared.features.isna().to_numpy().sum())
     if n_missing:
@@ -237,7 +239,6 @@ def describe(
     nested, fit, integration = fitted.nested, fitted.fit, fitted.integration
     study, y = prepared.study, prepared.outcome
     groups = y[["time", "event"]].assign(risk_group=scores["risk_group"])
-    test = logrank(groups["time"], groups["event"], groups["risk_group"])
     survival: FloatArray = nested.survival[SURVIVAL][:, :, -1].mean(axis=0)
     outer = nested.fits[nested.fits["model"] == SURVIVAL]
     failed = failed_models(nested.fits)
@@ -254,7 +255,7 @@ def describe(
         "outer_max_rhat": float(outer["max_rhat"].max()),
     }
     rmst = _rmst_by_group(fit, fitted.evidence, prepared, groups)
-    ratios = hazard_ratios(y, scores["score"])
+    ratios = average_hazard_ratios(y, 1 - nested.survival[SCORE][:, :, -1], nested.folds)
     steps = [
         f"{per.upper()} ({unit:.3f})" if per.isalpha() else str(per)
         for per, unit in zip(ratios["per"], ratios["unit"], strict=True)
@@ -268,7 +269,7 @@ def describe(
         scores=scores,
         comparison=fitted.comparison,
         risk_groups=groups.reset_index(),
-        logrank_p=test.p_value,
+        logrank_p=stratified_log_rank(y, nested.above_cut, nested.folds),
         hazard_ratios=ratios.assign(per=steps),
         posterior=posterior_summary(fit),
         diagnostics=diagnostics,
@@ -297,7 +298,23 @@ def _rmst_by_group(
     for name, index in groups.groupby("risk_group").indices.items():
         mean = draws[:, index].mean(axis=1)
         low, high = np.quantile(mean, [0.025, 0.975])
+        part = groups.iloc[index]
+        observed = _observed_rmst(part, horizon=prepared.study.horizon)
         rows.append(
-            {"risk_group": name, "rmst": mean.mean(), "lower": low, "upper": high, "n": len(index)}
+            {
+                "risk_group": name,
+                "rmst": mean.mean(),
+                "lower": low,
+                "upper": high,
+                "observed": observed,
+                "n": len(index),
+            }
         )
     return pd.DataFrame(rows)
+
+
+def _observed_rmst(part: pd.DataFrame, *, horizon: float) -> float:
+    """Area under the Kaplan-Meier curve up to the horizon."""
+    curve = kaplan_meier(part["time"], part["event"])
+    knots = np.concatenate([[0.0], curve.times[curve.times < horizon], [horizon]])
+    return float((np.diff(knots) * curve.at(knots[:-1])).sum())

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats._typing import FloatArray, IntArray
+from times_stats.boosting.calibration import complementary_log_log
 from times_stats.boosting.marker_model import MarkerModel, Objective
-from times_stats.errors import ConvergenceWarning, InputError
+from times_stats.errors import ConvergenceWarning
 from times_stats.features.matrix import marker_levels
 from times_stats.nonparametric import nelson_aalen
 from times_stats.resampling import spawn_rng
@@ -170,7 +171,7 @@ def learn_fold(
     """
     x_train, x_test = features.iloc[train], features.iloc[test]
     y_train = outcome.iloc[train]
-    lp: dict[str, FloatArray] = {}
+    predictor: dict[str, FloatArray] = {}
     survival: dict[str, FloatArray] = {}
 
     model = TimesScore(
@@ -183,25 +184,28 @@ def learn_fold(
     ).fit(x_train, y_train)
     table = model.predict_table(x_test)
     score = table["score"].to_numpy()
-    lp[SCORE] = table["linear_predictor"].to_numpy()
+    # A monotone function of the score itself, free of the training set's baseline.
+    predictor[SCORE] = complementary_log_log(score) - np.nanmean(
+        complementary_log_log(model.out_of_fold_["score"].to_numpy())
+    )
     survival[SCORE] = _score_survival(score, y_train, settings)
 
     def fit_rival(name: str, rival: Any, inputs: Any, new: Any, y: pd.DataFrame) -> None:
         rival.fit(inputs, y)
-        lp[name] = np.asarray(rival.predict(new), dtype=float)
+        predictor[name] = np.asarray(rival.predict(new), dtype=float)
         survival[name] = np.asarray(rival.predict_survival(new, times=settings.times), dtype=float)
 
-    fit_rival("null", NullModel(), x_train, x_test, y_train)
+    fit_rival("null", NullModel(), y_train, outcome.iloc[test], y_train)
     n_borrowed = 0
     known = stages.notna().all(axis=1).to_numpy()
     seen = train[known[train]]
     known_test = known[test]
     for system in stages.columns.astype(str):
-        lp[system] = np.full(test.size, np.nan)
+        predictor[system] = np.full(test.size, np.nan)
         survival[system] = np.full((test.size, settings.times.size), np.nan)
         stage = StageModel().fit(stages[system].iloc[seen], outcome.iloc[seen])
         new = stages[system].iloc[test[known_test]]
-        lp[system][known_test] = stage.predict(new)
+        predictor[system][known_test] = stage.predict(new)
         n_borrowed += int(new.isin(list(stage.unseen_)).sum())
         survival[system][known_test] = stage.predict_survival(new, times=settings.times)
     # Cohort indicators, where there are several, stand beside the markers in every Cox rival.
@@ -215,11 +219,12 @@ def learn_fold(
         fit_rival(name, rival, both.iloc[train], both.iloc[test], y_train)
     if len(stages.columns):
         dummies = pd.get_dummies(stages, drop_first=True, dtype=float).join(cohorts)
-        told = pd.concat([model.out_of_fold_["linear_predictor"], table["linear_predictor"]])
+        told = pd.concat([model.out_of_fold_["score"], table["score"]])
+        told = pd.Series(complementary_log_log(told.to_numpy()), index=told.index)
         both = dummies.assign(score=told)
         rival = RidgeCox(weak=list(dummies.columns)).fit(both.iloc[seen], outcome.iloc[seen])
         new = both.iloc[list(test)]
-        lp["stage_and_score"] = np.where(known_test, rival.predict(new), np.nan)
+        predictor["stage_and_score"] = np.where(known_test, rival.predict(new), np.nan)
         survival["stage_and_score"] = np.where(
             known_test[:, None], rival.predict_survival(new, times=settings.times), np.nan
         )
@@ -233,7 +238,7 @@ def learn_fold(
         raw_test=raw_test,
         score_test=score,
         cut_off=float(np.nanmedian(model.out_of_fold_["score"])),
-        linear_predictor=lp,
+        linear_predictor=predictor,
         survival=survival,
         n_borrowed=n_borrowed,
     )
@@ -314,13 +319,13 @@ def predict_nested(
     spec = compiled.spec.for_folds()
     shape = folds.shape
     names = [*pieces[0].linear_predictor, SURVIVAL, RAW]
-    lp = {name: np.full(shape, np.nan) for name in names}
+    predictor = {name: np.full(shape, np.nan) for name in names}
     survival = {name: np.full((*shape, settings.times.size), np.nan) for name in names}
     above_cut = np.full(shape, np.nan)
     rows = []
     for (repeat, fold, train, test), piece in zip(splits, pieces, strict=True):
         for name in piece.linear_predictor:
-            lp[name][repeat, test] = piece.linear_predictor[name]
+            predictor[name][repeat, test] = piece.linear_predictor[name]
             survival[name][repeat, test] = piece.survival[name]
         above_cut[repeat, test] = piece.score_test - piece.cut_off
         cohort_train, cohort_test = outcome["cohort"].iloc[train], outcome["cohort"].iloc[test]
@@ -343,7 +348,7 @@ def predict_nested(
                 )
             drawn = predict_survival(fit, new, times=settings.times, cohort=cohort_test)
             survival[name][repeat, test] = drawn.mean("sample").to_numpy()
-            lp[name][repeat, test] = (
+            predictor[name][repeat, test] = (
                 linear_predictor(fit, new, cohort=cohort_test).mean("sample").to_numpy()
             )
             found = fit.diagnostics
@@ -362,7 +367,7 @@ def predict_nested(
     return NestedPredictions(
         folds=folds,
         times=settings.times,
-        linear_predictor=lp,
+        linear_predictor=predictor,
         survival=survival,
         above_cut=above_cut,
         fits=pd.DataFrame(rows),
@@ -396,27 +401,3 @@ def failed_models(fits: pd.DataFrame) -> dict[str, str]:
         for name, failed in (fits["status"] == "failed").groupby(fits["model"])
         if failed.mean() > MOST_FAILED
     }
-
-
-def high_risk(nested: NestedPredictions) -> BoolArray:
-    """Tell which patients lie above the learned cut-offs, on average over the outer repeats.
-
-    Parameters
-    ----------
-    nested : NestedPredictions
-        Result of the outer loop.
-
-    Returns
-    -------
-    ndarray of bool of shape (n_patients,)
-        True where the score exceeds the cut-off of the training sets without the patient.
-
-    Raises
-    ------
-    InputError
-        If a patient has no score.
-    """
-    distance = nested.above_cut.mean(axis=0)
-    if np.isnan(distance).any():
-        raise InputError("a patient has no score: leave out patients without any complete marker")
-    return distance > 0

@@ -9,9 +9,9 @@ from typing import Literal, cast
 import numpy as np
 import pandas as pd
 
+from times_stats._checks import Faults
 from times_stats._typing import IntArray
 from times_stats.boosting.marker_model import Objective
-from times_stats.errors import InputError
 from times_stats.features.matrix import FeatureTable, build_feature_table
 from times_stats.nonparametric import check_censoring_strata, ipcw_weights
 from times_stats.pipeline.nested import NestedSettings
@@ -24,7 +24,8 @@ from times_stats.tables.study import Study, outcome
 type BaselineName = Literal["weibull", "mspline"]
 
 N_TIMES = 8
-LEAST_EVENTS = 10
+LEAST_EVENTS = 20
+LEAST_FOLLOWED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,16 @@ class Prepared:
     folds: IntArray
     settings: NestedSettings
     spec: SurvivalSpec
+
+    @property
+    def comparable(self) -> IntArray:
+        """Label of each patient's test fold and cohort in each repeat, (n_repeats, n_patients).
+
+        Patients with the same label can be ranked against each other: their predictions come from
+        one training set, and differences between cohorts do not enter.
+        """
+        codes = np.unique(self.outcome["cohort"], return_inverse=True)[1]
+        return self.folds * (int(codes.max()) + 1) + codes
 
     @property
     def strata(self) -> pd.Series | None:
@@ -94,12 +105,20 @@ def prepare(study: Study) -> Prepared:
     study = dataclasses.replace(study, flow=flow)
     evaluate = study.evaluate
     smallest = int(events * (1 - 1 / evaluate.n_folds) * (1 - 1 / study.score.n_folds))
+    followed = int((y["time"] > study.horizon).sum())
+    faults = Faults()
     if smallest < LEAST_EVENTS:
-        raise InputError(
+        faults.add(
             f"column 'event' holds {events} events, which leaves about {smallest} in an inner "
-            f"training fold; {LEAST_EVENTS} are needed: add patients, or ask for fewer folds in "
-            "[score] and [evaluate]"
+            f"training fold; {LEAST_EVENTS} are needed before a boosted tree can split: add "
+            "patients, or ask for more folds in [score] and [evaluate]"
         )
+    if followed < LEAST_FOLLOWED:
+        faults.add(
+            f"column 'time' follows {followed} patients beyond the horizon of {study.horizon:g} "
+            f"months; {LEAST_FOLLOWED} are needed: choose an earlier [study] horizon"
+        )
+    faults.raise_if_any()
     folds = assign_folds(
         y.index.to_numpy(),
         strata=(y["event"].astype(str) + " " + y["cohort"]).to_numpy(),

@@ -258,7 +258,7 @@ def _compare(prepared: Prepared, nested: NestedPredictions, fit: SurvivalFit) ->
         references=[*stages.columns, "levels_ridge_cox"],
         null="null",
         strata=None if strata is None else strata.loc[known].to_numpy(),
-        folds=prepared.folds[:, known.to_numpy()],
+        folds=prepared.comparable[:, known.to_numpy()],
         n_resamples=prepared.study.evaluate.n_resamples,
         rng=spawn_rng(prepared.study.seed, "comparison"),
     )

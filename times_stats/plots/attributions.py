@@ -91,7 +91,7 @@ def _swarm_offsets(values: FloatArray, *, n_bins: int = 60, width: float = 0.36)
     return offsets
 
 
-def plot_beeswarm(phi: pd.DataFrame, features: pd.DataFrame | None = None) -> Figure:
+def plot_beeswarm(phi: pd.DataFrame, *, features: pd.DataFrame | None = None) -> Figure:
     """Draw every patient's contribution by marker and region, coloured by the measurement.
 
     Parameters

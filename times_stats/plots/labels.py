@@ -20,11 +20,7 @@ MODEL_LABELS: dict[str, str] = {
     "okuda": "Okuda stage",
     "clip": "CLIP score",
     "jis": "JIS score",
-    "milan": "Milan criteria",
-    "erasl_pre": "ERASL-pre",
-    "erasl_post": "ERASL-post",
     "child_pugh": "Child–Pugh class",
-    "albi": "ALBI grade",
 }
 """Readable name of each model key; unknown keys are made readable by `model_label`."""
 
@@ -60,27 +56,16 @@ LOWER_IS_BETTER = frozenset({"brier_horizon", "integrated_brier"})
 """Metrics in which the smaller value is the better one."""
 
 RUNG_LABELS: dict[str, str] = {
-    "null": "No predictors",
     "stage": "Stage",
     "levels": "Levels",
-    "tumour": "Tumour region alone",
     "tumour_region": "Tumour region alone",
-    "tumour_region_alone": "Tumour region alone",
-    "regions": "Levels + location",
     "all_regions": "Levels + location",
-    "levels_regions": "Levels + location",
-    "levels_all_regions": "Levels + location",
-    "levels_location": "Levels + location",
 }
 """Readable name of each rung of the level-or-location ladder."""
 
 LEARNER_LABELS: dict[str, str] = {
     "ridge_cox": "Ridge Cox",
-    "RidgeCox": "Ridge Cox",
-    "xgboost": "Boosted Cox",
-    "boosted": "Boosted Cox",
     "boosted_cox": "Boosted Cox",
-    "joint_xgboost": "Boosted Cox",
 }
 """Readable name of each learner of the ladder."""
 
@@ -152,15 +137,14 @@ def rung_label(key: object) -> str:
 
     Examples
     --------
-    >>> rung_label("stage_all_regions"), rung_label("stage + levels")
+    >>> rung_label("stage_all_regions"), rung_label("stage_levels")
     ('Stage + levels + location', 'Stage + levels')
     """
     name = str(key)
-    slug = name.strip().lower().replace(" + ", "_").replace("+", "_").replace(" ", "_")
-    if slug in RUNG_LABELS:
-        return RUNG_LABELS[slug]
-    rest = slug.removeprefix("stage_")
-    if rest != slug and rest in RUNG_LABELS:
+    if name in RUNG_LABELS:
+        return RUNG_LABELS[name]
+    rest = name.removeprefix("stage_")
+    if rest != name and rest in RUNG_LABELS:
         label = RUNG_LABELS[rest]
         return f"Stage + {label[:1].lower()}{label[1:]}"
     text = plain_text(name.replace("_", " "))

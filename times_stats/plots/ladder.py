@@ -56,8 +56,8 @@ def _draw_rungs(axes: Axes, rows: pd.DataFrame, *, keys: list[Any], learners: li
 
 def plot_ladder(
     table: pd.DataFrame,
-    differences: pd.DataFrame | None = None,
     *,
+    differences: pd.DataFrame | None = None,
     metric: str = "concordance_uno",
     margin: float | None = None,
 ) -> Figure:

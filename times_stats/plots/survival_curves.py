@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import norm
 
 from times_stats._typing import FloatArray
 from times_stats.nonparametric import StepCurve, kaplan_meier
+from times_stats.nonparametric.step_curve import step_value
 from times_stats.plots.labels import plain_text
 from times_stats.plots.style import (
     MUTED,
@@ -44,39 +44,23 @@ def _time_ticks(end: float) -> FloatArray:
     return np.arange(0, end + 1e-9, step, dtype=float)
 
 
-def _band(curve: StepCurve, *, confidence_level: float) -> tuple[FloatArray, FloatArray]:
-    """Return pointwise limits on the complementary log-log scale, inside (0, 1)."""
-    values = np.asarray(curve.values, dtype=float)
-    inside = (values > 0) & (values < 1)
-    log = np.log(np.where(inside, values, 0.5))
-    width = norm.ppf(0.5 + confidence_level / 2) * np.asarray(curve.se, dtype=float)
-    width = np.where(inside, width / (np.where(inside, values, 0.5) * np.abs(log)), 0.0)
-    lower = np.where(inside, np.exp(log * np.exp(width)), values)
-    upper = np.where(inside, np.exp(log * np.exp(-width)), values)
-    return lower, upper
-
-
 def _step_points(curve: StepCurve, values: FloatArray, *, end: float) -> tuple[FloatArray, ...]:
     """Return the corners of a step function from time 0 (value 1) to `end`."""
-    times = np.asarray(curve.times, dtype=float)
-    keep = (times > 0) & (times <= end)
-    start = values[times <= 0]
-    x = np.concatenate([[0.0], times[keep], [end]])
-    y = np.concatenate([[float(start[-1]) if start.size else 1.0], values[keep]])
-    return x, np.concatenate([y, y[-1:]])
+    inside = curve.times[(curve.times > 0) & (curve.times <= end)]
+    x = np.concatenate([[0.0], inside, [end]])
+    return x, step_value(curve.times, values, x, start=curve.start)
 
 
 def _draw_at_risk(
-    axes: Axes, times: Sequence[FloatArray], *, names: list[str], colours: list[str], end: float
+    axes: Axes, curves: Sequence[StepCurve], *, names: list[str], colours: list[str], end: float
 ) -> None:
     """Write the numbers at risk, one row per group, under the ticks of the curves."""
     ticks = _time_ticks(end)
-    for row, group_times in enumerate(times):
-        for tick in ticks:
-            number = int(np.sum(group_times >= tick))
-            axes.text(tick, row, str(number), ha="center", va="center", fontsize=9.5)
-    axes.set_ylim(len(times) - 0.4, -0.6)
-    axes.set_yticks(range(len(times)), names)
+    for row, curve in enumerate(curves):
+        for tick, number in zip(ticks, curve.number_at_risk(ticks), strict=True):
+            axes.text(tick, row, f"{number:.0f}", ha="center", va="center", fontsize=9.5)
+    axes.set_ylim(len(curves) - 0.4, -0.6)
+    axes.set_yticks(range(len(curves)), names)
     for label, colour in zip(axes.get_yticklabels(), colours, strict=True):
         label.set_color(colour)
         label.set_fontweight("bold")
@@ -145,16 +129,17 @@ def plot_kaplan_meier(
     colours = group_colours(len(order))
     parts = [groups[groups["risk_group"] == group] for group in order]
     names = [plain_text(str(group).replace("_", " "), length=20) for group in order]
+    curves = [kaplan_meier(part["time"].to_numpy(), part["event"].to_numpy()) for part in parts]
     with figure_style():
         figure = new_figure(height=3.7 + 0.24 * len(order))
         axes, table = figure.subplots(
             2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 0.3 + 0.24 * len(order)]}
         )
-        for k, (part, name, colour) in enumerate(zip(parts, names, colours, strict=True)):
-            curve = kaplan_meier(part["time"].to_numpy(float), part["event"].to_numpy(int))
-            values = np.asarray(curve.values, dtype=float)
-            x, y = _step_points(curve, values, end=min(last, float(part["time"].max())))
-            lower, upper = _band(curve, confidence_level=confidence_level)
+        for k, (part, curve, name, colour) in enumerate(
+            zip(parts, curves, names, colours, strict=True)
+        ):
+            x, y = _step_points(curve, curve.values, end=min(last, float(part["time"].max())))
+            lower, upper = curve.interval(confidence_level=confidence_level)
             _, low = _step_points(curve, lower, end=x[-1])
             _, high = _step_points(curve, upper, end=x[-1])
             axes.fill_between(x, low, high, step="post", color=colour, alpha=0.13, linewidth=0)
@@ -177,8 +162,7 @@ def plot_kaplan_meier(
         if p_value is not None:
             text = "p < .001" if p_value < 0.001 else f"p = {p_value:.3f}".replace("0.", ".", 1)
             axes.text(0.02, 0.03, f"Log-rank {text}", transform=axes.transAxes, fontsize=9.5)
-        times = [part["time"].to_numpy(float) for part in parts]
-        _draw_at_risk(table, times, names=names, colours=colours, end=last)
+        _draw_at_risk(table, curves, names=names, colours=colours, end=last)
     return figure
 
 

@@ -10,7 +10,5 @@ __all__: list[str] = []
 __getattr__, __dir__ = attach(
     __name__,
     _EXPORTS,
-    dict.fromkeys(
-        ("Window", "tumour_boundary", "signed_distance", "assign_regions"), "regions from cells"
-    ),
+    dict.fromkeys(("Window", "tumour_boundary", "signed_distance"), "regions from cells"),
 )

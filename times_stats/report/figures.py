@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from times_stats.plots.style import figure_svg
 from times_stats.plots.survival_curves import plot_kaplan_meier
 from times_stats.plots.weights import plot_weights, weight_summary
 from times_stats.report.contents import ReportContents
-from times_stats.report.formatting import fixed, p_phrase, percent, sentence_list
+from times_stats.report.formatting import fixed, percent, sentence_list
 from times_stats.report.table_views import HEADLINE
 
 
@@ -56,13 +57,13 @@ def kaplan_meier_picture(contents: ReportContents) -> Picture:
     return _picture(
         plot_kaplan_meier(
             groups,
-            p_value=contents.logrank_p,
+            p_value=contents.logrank_p if math.isfinite(contents.logrank_p) else None,
             horizon=study.horizon,
             end=end,
             endpoint=study.endpoint.partition(" (")[0],
         ),
         alt=f"Kaplan–Meier curves of {study.endpoint} by risk group, with numbers at risk: "
-        f"{sentence_list(sizes)}; log-rank {p_phrase(contents.logrank_p)}.",
+        f"{sentence_list(sizes)}.",
         caption=f"{study.endpoint[:1].upper()}{study.endpoint[1:]} by risk group (Kaplan–Meier, "
         "95 % pointwise bands on the log–log scale). Ticks are censored patients; the dotted line "
         f"is the horizon, {study.horizon:g} months.{cut}",
@@ -118,7 +119,7 @@ def attribution_pictures(contents: ReportContents) -> list[Picture]:
         coloured = contents.features is not None
         pictures.append(
             _picture(
-                plot_beeswarm(contents.phi, contents.features),
+                plot_beeswarm(contents.phi, features=contents.features),
                 alt="Contribution of each marker and region in every patient, one dot a patient, "
                 f"{len(contents.phi)} patients; positive values mean earlier events.",
                 caption="Each dot is a patient; to the right: towards an earlier event."
@@ -167,7 +168,7 @@ def ladder_picture(contents: ReportContents, *, margin: float | None) -> Picture
         "" if margin is None else f" Shaded: differences within {margin:g}, too small to matter."
     )
     return _picture(
-        plot_ladder(result.table, result.differences, margin=margin),
+        plot_ladder(result.table, differences=result.differences, metric=HEADLINE, margin=margin),
         alt=f"Level-or-location ladder of nested models. Verdict: {result.verdict}. "
         "The numbers are in the tables that follow.",
         caption="Nested models on the same folds, and the paired differences between them, with "

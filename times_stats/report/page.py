@@ -26,6 +26,12 @@ def _follow_up(contents: ReportContents) -> str:
     return f"{fixed(median.quantile(0.5), 1)} months"
 
 
+def _location_verdict(contents: ReportContents) -> str:
+    verdict, scaled = contents.integration.verdict, contents.study.scaled_by_region
+    unclear = f"; no region-free level of {', '.join(scaled)} is identified" if scaled else ""
+    return f"{verdict}{unclear}"
+
+
 def _titles(titles: Sequence[str]) -> tuple[str, list[str]]:
     """Return the title of the page and of each analysis: a common beginning is said once."""
     if len(titles) == 1:
@@ -49,7 +55,7 @@ def _front(analyses: Sequence[ReportContents], *, names: Sequence[str]) -> Table
     ]
     groups = [contents.risk_groups for contents in analyses]
     rows: list[tuple[str, list[str]]] = [
-        ("Level or location", [contents.integration.verdict for contents in analyses]),
+        ("Level or location", [_location_verdict(contents) for contents in analyses]),
         (
             "TIMES score ranks patients",
             [short_verdict(c.shown_comparison, "times_score") for c in analyses],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -105,6 +106,15 @@ def _comparison(contents: ReportContents) -> Section:
     )
 
 
+def _log_rank_sentence(p: float) -> str:
+    if not math.isfinite(p):
+        return "No log-rank test: some repeat puts all patients in one group."
+    return (
+        f"Log-rank {p_phrase(p)}, stratified by test fold: twice the median over the repeats. The "
+        "curves pool all patients."
+    )
+
+
 def _risk(contents: ReportContents) -> list[Section]:
     names = sorted(set(contents.hazard_ratios.columns) & {"p_value", "n", "events"})
     return [
@@ -113,8 +123,7 @@ def _risk(contents: ReportContents) -> list[Section]:
             "Risk groups",
             paragraphs=[
                 "Groups come from out-of-fold scores with cut-offs learned in the training "
-                f"folds. Log-rank {p_phrase(contents.logrank_p)}; the test takes the groups as "
-                "given.",
+                f"folds. {_log_rank_sentence(contents.logrank_p)}",
             ],
             pictures=[figures.kaplan_meier_picture(contents)],
         ),
@@ -127,11 +136,14 @@ def _risk(contents: ReportContents) -> list[Section]:
                     keys=["per"],
                     estimate="hazard_ratio",
                     digits=2,
-                    caption="Hazard ratio of the out-of-fold TIMES score",
+                    caption="Hazard ratio of the TIMES score in unseen patients",
                     heading="Hazard ratio",
                     extra=names,
-                    note="Cox regression with Efron’s ties: one coefficient, written for three "
-                    "steps of the same score. Conditional on the fitted score.",
+                    note="Cox regression with Efron’s ties, stratified by test fold; geometric "
+                    "mean over the repeats of the outer loop. One coefficient, written for three "
+                    "steps of the same score, and conditional on the fitted scores."
+                    if len(contents.hazard_ratios)
+                    else "Not estimable: some repeat gives every patient the same score.",
                 )
             ],
         ),
@@ -207,7 +219,7 @@ def _survival(contents: ReportContents) -> list[Section]:
                     digits=1,
                     caption=f"Mean event-free time within {contents.study.horizon:g} months",
                     heading="Months",
-                    extra=["n"],
+                    extra=["observed", "n"],
                     note="Posterior mean of the restricted mean survival time, averaged over the "
                     "patients of each group. Fitted on these patients: a description of the "
                     "model, not its performance.",

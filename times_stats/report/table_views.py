@@ -30,13 +30,13 @@ from times_stats.report.formatting import (
     percent_interval,
 )
 
-HEADLINE = "concordance_uno"
+HEADLINE = "concordance_uno_within_folds"
 """Metric the models are ordered by."""
 
 _METRICS = (
+    "concordance_uno_within_folds",
     "concordance_uno",
     "concordance_harrell",
-    "concordance_harrell_within_folds",
     "auc_horizon",
     "ipa_horizon",
     "brier_horizon",
@@ -45,12 +45,10 @@ _METRICS = (
     "calibration_in_the_large",
 )
 _NOT_COMPARED = {
-    "concordance_harrell_within_folds",
-    "concordance_uno_within_folds",
     "calibration_slope",
     "calibration_in_the_large",
 }
-_NOT_SHOWN = {"concordance_uno_within_folds"}
+_NOT_SHOWN = {"concordance_harrell_within_folds"}
 _COLUMN_NAMES = {
     "n_patients": "Patients",
     "n_events": "Events",
@@ -66,6 +64,7 @@ _COLUMN_NAMES = {
     "outer_fits_failed": "of which failed",
     "outer_max_rhat": "Largest R-hat of the outer loop",
     "rmst": "Mean event-free months",
+    "observed": "Kaplan–Meier",
     "q05": "5th percentile",
     "q25": "Lower quartile",
     "q75": "Upper quartile",
@@ -201,9 +200,9 @@ def comparison_table(comparison: pd.DataFrame) -> Table:
         ["Model", *(metric_label(metric) for metric in metrics)],
         rows,
         "C and AUC: larger is better, 0.5 is chance. C within folds compares patients of one "
-        "test fold only: pooling over folds can pull a model that knows nothing below 0.5. Brier "
-        "scores: smaller is "
-        "better. IPA: share of the Brier score of “no predictors” that the model removes. "
+        "test fold and cohort only: pooling over folds can pull a model that knows nothing below "
+        "0.5. Brier scores: smaller is better. IPA: share of the Brier score of “no predictors” "
+        "that the model removes. "
         "Calibration slope: 1 is ideal, below 1 the predictions are too extreme. "
         "A dash: not defined for this model.",
     )

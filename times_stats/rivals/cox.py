@@ -301,9 +301,7 @@ class RidgeCox(BaseEstimator):  # type: ignore[misc]
             As `predict`.
         """
         predictor = self.predict(X)
-        baseline = step_value(
-            self.event_times_, self.baseline_cumulative_hazard_, times, start=0.0
-        )
+        baseline = step_value(self.event_times_, self.baseline_cumulative_hazard_, times, start=0.0)
         survival: FloatArray = np.exp(-np.exp(predictor)[:, None] * baseline[None, :])
         return survival
 

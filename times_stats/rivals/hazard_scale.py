@@ -6,13 +6,18 @@ import warnings
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from times_stats._checks import as_survival_table
 from times_stats.errors import InputError
 
 
 def hazard_ratios(
-    outcome: pd.DataFrame, score: pd.Series, *, confidence_level: float = 0.95
+    outcome: pd.DataFrame,
+    score: pd.Series,
+    *,
+    strata: ArrayLike | None = None,
+    confidence_level: float = 0.95,
 ) -> pd.DataFrame:
     """Return Cox hazard ratios of a score per standard deviation, per IQR and per 0.1.
 
@@ -26,6 +31,10 @@ def hazard_ratios(
         Indexed by patient_id, columns `time` (months) and `event`.
     score : Series
         Indexed by patient_id; patients without a score are left out and show in `n`.
+    strata : array-like of shape (n,), optional
+        Strata of the baseline hazard. Out-of-fold scores belong to the stratum of their test fold:
+        between folds they differ by what each training set took for the baseline, which runs
+        against the outcomes left out of it.
     confidence_level : float, default 0.95
         Level of the Wald intervals.
 
@@ -69,11 +78,14 @@ def hazard_ratios(
             "a hazard ratio needs at least one event and a score that varies among the patients"
             " who have one"
         )
+    codes = None if strata is None else np.unique(strata, return_inverse=True)[1][known]
     standardised = (values - values.mean()) / sd
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotConverged)
         try:
-            fit = PHReg(time, standardised[:, None], status=event, ties="efron").fit(disp=0)
+            fit = PHReg(time, standardised[:, None], status=event, strata=codes, ties="efron").fit(
+                disp=0
+            )
         except NotConverged:
             raise InputError(
                 "the Cox regression of the score did not converge: the score separates patients"

@@ -111,16 +111,6 @@ class StageModel(BaseEstimator):  # type: ignore[misc]
         curves = np.stack([self.curves_[name].at(times) for name in self.categories_])
         return np.asarray(curves[self._known_codes(stage)])
 
-    def count_unseen(self, stage: pd.Series) -> int:
-        """Return how many patients have a stage that no training patient had.
-
-        Parameters
-        ----------
-        stage : Series of ordered categorical, shape (n,)
-            Stages with the categories of `fit`.
-        """
-        return int(stage.isin([*self.unseen_]).sum())
-
     def _known_codes(self, stage: pd.Series) -> np.ndarray:
         codes = _codes(stage)
         if tuple(stage.cat.categories) != self.categories_:

@@ -60,7 +60,7 @@ def learn_transform(
     `StandardScaler`, the rest are centred. A column without variation becomes 0.
 
     The most likely power is unusable for a column that lies many standard deviations from 0 (1,000
-    give or take 1 asks for a power near -30, and rounding then makes the column constant) or
+    give or take 1 asks for an extreme power, and rounding then makes the column constant) or
     that hardly varies. A power outside -4 to 6, or one after which the training data do not have
     standard deviation 1, is therefore refused: the column is standardised and named in
     ``standardised_only``.

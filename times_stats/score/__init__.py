@@ -11,6 +11,7 @@ _EXPORTS = {
     "LinearPool": "times_stats.score.pooling",
     "estimate_between_marker_variance": "times_stats.score.pooling",
     "pool_linear": "times_stats.score.pooling",
+    "fit_tile_prior": "times_stats.score.tiles",
     "pool_random_effects": "times_stats.score.tiles",
     "pool_shrunken": "times_stats.score.tiles",
     "TimesScore": "times_stats.score.times_score",

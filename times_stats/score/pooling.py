@@ -74,18 +74,25 @@ def pool_linear(
     rule : {"shrunken", "random_effects"}
         Markers estimate one quantity, or quantities scattered about it.
     tau_squared : float, default 0
-        Variance between markers (random effects).
+        Variance between markers (``random_effects`` alone).
     error_correlation : ndarray, shape (n_markers, n_markers), optional
         Correlation R of the markers' errors; identity if left out. It enters the weights of
         ``random_effects`` (generalised least squares: they may be negative) and the standard
         error of both.
     negative_weights : {"allow", "truncate"}
-        Keep negative weights, or leave the markers that have them out and solve again.
+        Keep negative weights, or leave the markers that have them out and solve again
+        (``random_effects`` alone).
     confidence_level : float, default .95
 
     Returns
     -------
     LinearPool
+
+    Raises
+    ------
+    InputError
+        An unknown rule, an argument the rule does not use, a confidence level outside (0, 1), or
+        an error correlation that is not positive definite.
 
     References
     ----------
@@ -100,17 +107,21 @@ def pool_linear(
     """
     if rule not in RULES:
         raise InputError(f"pooling {rule!r} is unknown: use one of {', '.join(RULES)}")
+    if rule == "shrunken" and (tau_squared != 0 or negative_weights != "allow"):
+        raise InputError(
+            "tau_squared and negative_weights have no part in pooling 'shrunken': leave them out, "
+            "or use 'random_effects'"
+        )
     if not 0 < confidence_level < 1:
         raise InputError(f"confidence_level is {confidence_level}: give a number in (0, 1)")
     n_markers = estimate.shape[1]
     correlation = _check_correlation(error_correlation, n_markers)
-    between = tau_squared if rule == "random_effects" else 0.0
     weights = np.zeros_like(estimate)
     total = np.full(len(estimate), np.nan)
     own = conditional_variance(variance, df)
     for rows, kept in _patterns(~np.isnan(estimate)):
         block = np.ix_(rows, kept)
-        covariance = _covariance(own[block], correlation[np.ix_(kept, kept)], between)
+        covariance = _covariance(own[block], correlation[np.ix_(kept, kept)], tau_squared)
         if rule == "shrunken":
             raw = 1 / own[block]
             part = raw / raw.sum(axis=1, keepdims=True)

@@ -8,9 +8,15 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from times_stats._checks import Faults, name_rows
+from times_stats._checks import Faults
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
+from times_stats.score.marker_table import (
+    add_patients,
+    as_marker_table,
+    check_variance,
+    pooled_table,
+)
 from times_stats.score.pooling import (
     LinearPool,
     NegativeWeights,
@@ -18,7 +24,6 @@ from times_stats.score.pooling import (
     estimate_between_marker_variance,
     pool_linear,
 )
-from times_stats.score.published import as_marker_table, check_variance
 from times_stats.score.shrinkage import VariancePrior, fit_variance_prior
 
 _EDGE = 1e-3  # means nearer to 0 or 1 are moved here: the delta method says nothing beyond
@@ -77,7 +82,12 @@ def pool_shrunken(
     True
     """
     pool, index, markers, _ = _pool(
-        mean, variance, n_tiles, prior, None, "shrunken", None, "allow", confidence_level
+        mean,
+        variance,
+        n_tiles=n_tiles,
+        prior=prior,
+        rule="shrunken",
+        confidence_level=confidence_level,
     )
     return _as_table(pool, index, markers)
 
@@ -114,7 +124,8 @@ def pool_random_effects(
     Returns
     -------
     DataFrame
-        As `pool_shrunken`, and ``negative_weights``, the number of them; ``attrs["tau_squared"]``.
+        As `pool_shrunken`, and ``negative_weights``, the number of them, and ``tau_squared``, the
+        same in every row.
 
     Raises
     ------
@@ -129,23 +140,23 @@ def pool_random_effects(
     Examples
     --------
     >>> table = pool_random_effects([[.9, .2], [.3, .8]], [[.01, .02], [.02, .01]], n_tiles=4)
-    >>> table.attrs["tau_squared"] > 0
+    >>> bool((table["tau_squared"] > 0).all())
     True
     """
     pool, index, markers, tau = _pool(
         mean,
         variance,
-        n_tiles,
-        prior,
-        tau_squared,
-        "random_effects",
-        error_correlation,
-        negative_weights,
-        confidence_level,
+        n_tiles=n_tiles,
+        prior=prior,
+        rule="random_effects",
+        tau_squared=tau_squared,
+        error_correlation=error_correlation,
+        negative_weights=negative_weights,
+        confidence_level=confidence_level,
     )
     table = _as_table(pool, index, markers)
     table["negative_weights"] = (pool.weights < 0).sum(axis=1)
-    table.attrs["tau_squared"] = tau
+    table["tau_squared"] = tau
     return table
 
 
@@ -176,12 +187,13 @@ def fit_tile_prior(
 def _pool(
     mean: pd.DataFrame | FloatArray,
     variance: object,
+    *,
     n_tiles: object,
     prior: VariancePrior | None,
-    tau_squared: float | None,
     rule: Rule,
-    error_correlation: FloatArray | None,
-    negative_weights: NegativeWeights,
+    tau_squared: float | None = None,
+    error_correlation: FloatArray | None = None,
+    negative_weights: NegativeWeights = "allow",
     confidence_level: float,
 ) -> tuple[LinearPool, pd.Index[Any], tuple[str, ...], float]:
     estimate, sample, tiles, index, markers = _on_logit_scale(mean, variance, n_tiles)
@@ -233,9 +245,7 @@ def _on_logit_scale(
             "give both",
         ),
     ):
-        rows = wrong.any(axis=1)
-        if rows.any():
-            faults.add(f"{what} in row {name_rows(index[rows])}: {remedy}")
+        add_patients(faults, wrong, index, what, remedy)
     faults.raise_if_any()
     inside = np.clip(means, _EDGE, 1 - _EDGE)
     several = tiles > 1
@@ -267,11 +277,13 @@ def _check_tiles(n_tiles: object, means: FloatArray) -> FloatArray:
 
 
 def _as_table(pool: LinearPool, index: pd.Index[Any], markers: tuple[str, ...]) -> pd.DataFrame:
-    table = pd.DataFrame(index=index)
-    table["score"] = expit(pool.value)
-    table["se"] = pool.se * expit(pool.value) * expit(-pool.value)
-    table["lower"] = expit(pool.lower)
-    table["upper"] = expit(pool.upper)
-    for k, marker in enumerate(markers):
-        table[f"weight_{marker}"] = pool.weights[:, k]
-    return table
+    score = expit(pool.value)
+    return pooled_table(
+        index,
+        markers,
+        score=score,
+        se=pool.se * score * expit(-pool.value),
+        lower=expit(pool.lower),
+        upper=expit(pool.upper),
+        weights=pool.weights,
+    )

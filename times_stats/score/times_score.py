@@ -24,6 +24,7 @@ from times_stats.boosting.evidence import (
 )
 from times_stats.boosting.marker_model import MarkerModel
 from times_stats.errors import InputError
+from times_stats.score.marker_table import pooled_table
 from times_stats.score.pooling import (
     RULES,
     LinearPool,
@@ -93,8 +94,8 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: MarkerModel | None = None,
         *,
+        model: MarkerModel | None = None,
         pooling: Rule = "shrunken",
         horizon: float = 24.0,
         n_folds: int = 5,
@@ -298,15 +299,18 @@ def estimate_error_correlation(margin: FloatArray) -> FloatArray:
 
 
 def _as_table(pool: LinearPool, log_hazard: pd.DataFrame, margin: pd.DataFrame) -> pd.DataFrame:
-    table = pd.DataFrame(index=log_hazard.index)
-    table["score"] = event_probability(pool.value)
-    table["se"] = pool.se * np.exp(pool.value - np.exp(pool.value))
-    table["lower"] = event_probability(pool.lower)
-    table["upper"] = event_probability(pool.upper)
+    table = pooled_table(
+        log_hazard.index,
+        log_hazard.columns.to_list(),
+        score=event_probability(pool.value),
+        se=pool.se * np.exp(pool.value - np.exp(pool.value)),
+        lower=event_probability(pool.lower),
+        upper=event_probability(pool.upper),
+        weights=pool.weights,
+    )
     weighted: Any = (pool.weights * margin.fillna(0.0).to_numpy()).sum(axis=1)
-    table["linear_predictor"] = np.where(np.isnan(pool.value), np.nan, weighted)
-    for m, marker in enumerate(log_hazard.columns):
-        table[f"weight_{marker}"] = pool.weights[:, m]
+    predictor = np.where(np.isnan(pool.value), np.nan, weighted)
+    table.insert([*table.columns].index("upper") + 1, "linear_predictor", predictor)
     for marker in log_hazard.columns:
         table[f"probability_{marker}"] = event_probability(log_hazard[marker].to_numpy())
     return table

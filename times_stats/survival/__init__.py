@@ -21,12 +21,4 @@ _EXPORTS = {
 }
 __all__ = [*_EXPORTS]
 
-__getattr__, __dir__ = attach(
-    __name__,
-    _EXPORTS,
-    {
-        "simulate_prior": "prior predictive checks",
-        "leave_one_cohort_out": "leave-one-cohort-out by refit",
-        "simulation_based_calibration": "simulation-based calibration",
-    },
-)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

@@ -90,6 +90,12 @@ def predict_survival(
     ------
     InputError
         If columns or patients do not fit, or a time is negative or not finite.
+
+    Examples
+    --------
+    >>> from times_stats.survival import predict_survival
+    >>> curves = predict_survival(fit, new, times=[12.0, 24.0])  # doctest: +SKIP
+    >>> curves.mean("sample")  # doctest: +SKIP
     """
     grid = np.atleast_1d(np.asarray(times, dtype=np.float64))
     if grid.ndim != 1 or not (np.isfinite(grid).all() and (grid >= 0).all()):
@@ -143,6 +149,11 @@ def predict_rmst(
     Weibull: incomplete gamma function, exact. M-splines: Gauss-Legendre with 16 nodes between
     knots, where the cumulative hazard is a quartic. Royston and Parmar (2013),
     doi:10.1186/1471-2288-13-152.
+
+    Examples
+    --------
+    >>> from times_stats.survival import predict_rmst
+    >>> predict_rmst(fit, new, horizon=60.0).mean("sample")  # doctest: +SKIP
     """
     if not (np.isfinite(horizon) and horizon > 0):
         raise InputError(f"the horizon is {horizon}: give a positive number of months")

@@ -54,7 +54,7 @@ class CompiledSurvival:
 def compile_survival(
     spec: SurvivalSpec, *, columns: pd.Index, n_cohorts: int = 1
 ) -> CompiledSurvival:
-    """Compile the survival model once, for all folds, resamples and sizes.
+    """Compile the survival model once, for every fold and size of data.
 
     Parameters
     ----------
@@ -78,6 +78,12 @@ def compile_survival(
     -----
     The code is compiled without fast-math: with it, a first run and a later one that takes the
     code from the disk cache round differently, and chains of the same seed part ways.
+
+    Examples
+    --------
+    >>> from times_stats.survival import SurvivalSpec, compile_survival, fit_survival
+    >>> compiled = compile_survival(SurvivalSpec(), columns=evidence.columns)  # doctest: +SKIP
+    >>> fit_survival(SurvivalSpec(), evidence, y, compiled=compiled)  # doctest: +SKIP
     """
     columns = check_columns(columns)
     if n_cohorts < 1:
@@ -153,7 +159,13 @@ def fit_survival(
     -----
     The posterior is conditional on the evidence. Performance must come from an outer loop in which
     the evidence was remade: fitted and judged on the same evidence, pure noise reaches a
-    concordance of .62.
+    concordance well above .5.
+
+    Examples
+    --------
+    >>> from times_stats.survival import SurvivalSpec, fit_survival
+    >>> fit_survival(SurvivalSpec(), evidence, y).diagnostics.status  # doctest: +SKIP
+    'converged'
     """
     columns = check_columns(evidence.columns)
     # Sums round by order: in the order of the identifiers, shuffled rows give the same draws.

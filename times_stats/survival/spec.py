@@ -37,8 +37,8 @@ class SurvivalSpec:
         random walk, constant hazard beyond the last training event.
     n_basis : int
         Cubic M-splines of the ``mspline`` baseline, 4 or more: ``n_basis - 4`` inner knots at
-        quantiles of the event times. Six follow one bend early and one late, which is what 60 to
-        100 events support.
+        quantiles of the event times. Six follow one bend early and one late; more than that
+        asks for many events.
     prior_slope_mean, prior_slope_sd : float
         Normal prior of :math:`\mu`. The evidence is already a log hazard, so the slope is a
         recalibration: 1 trusts the boosted models, 0 ignores them; they overfit, hence 1/2 +- 1/2.
@@ -63,15 +63,14 @@ class SurvivalSpec:
         non-centred form samples; many events tie each effect down, and then only the centred
         form is quick.
     events_for_centring : float
-        Threshold of ``auto``. Measured with 4 slopes and 3 cohorts: below some 1000 events per
-        group the centred form saves up to half the steps but pays in effective draws and
-        divergences, as a scale learned from two or three members keeps its funnel.
+        Threshold of ``auto``. It is high because a scale learned from two or three members keeps
+        its funnel: below it the centred form may save steps but pays in effective draws and
+        divergences.
     chains, tune, draws : int
         Chains, and warm-up and kept draws of each.
     target_accept : float
-        Acceptance rate the step size is tuned to. Of 24 studies drawn from the prior (250
-        patients), 4 missed the gate at .95 (up to 26 divergences) and none, without a divergence,
-        at .99, for 1.8 times the time.
+        Acceptance rate the step size is tuned to. High, for small steps: longer ones diverge in
+        the funnel of some studies, which then miss the gate. The price is time.
     max_rhat, min_ess, max_divergent : float
         The gate: a fit is "converged" only when R-hat of every quantity is below `max_rhat`, bulk
         and tail effective sample sizes reach `min_ess`, and at most the share `max_divergent` of

@@ -20,4 +20,4 @@ _EXPORTS = {
 }
 __all__ = [*_EXPORTS]
 
-__getattr__, __dir__ = attach(__name__, _EXPORTS, {"check_cells": "cells and spatial statistics"})
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

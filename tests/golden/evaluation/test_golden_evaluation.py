@@ -22,7 +22,7 @@ from times_stats.evaluation import (
     net_benefit,
     time_dependent_auc,
 )
-from times_stats.evaluation.partial_likelihood import efron_slopes
+from times_stats.evaluation.slopes import efron_slopes
 from times_stats.nonparametric import (
     aalen_johansen,
     check_censoring_strata,

@@ -11,8 +11,4 @@ _EXPORTS = {
 }
 __all__ = [*_EXPORTS]
 
-__getattr__, __dir__ = attach(
-    __name__,
-    _EXPORTS,
-    dict.fromkeys(("read_qupath", "read_halo", "read_inform"), "readers of cell tables"),
-)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

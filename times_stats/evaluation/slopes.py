@@ -1,4 +1,4 @@
-"""Cox partial likelihood with Efron's ties, for calibration: one slope for many resamples."""
+"""The slope of a Cox regression on one predictor, under many sets of case weights at once."""
 
 from __future__ import annotations
 
@@ -88,65 +88,6 @@ def efron_slopes(
         if active.size == 0:
             break
     return slopes
-
-
-def cox_event_probability(
-    time: FloatArray, event: IntArray, X: FloatArray, *, horizon: float
-) -> FloatArray | None:
-    """Probability of the event by the horizon from a Cox regression of the outcome on `X`.
-
-    Efron's partial likelihood and Efron's baseline hazard, as in R ``survfit(coxph(...))``.
-
-    Parameters
-    ----------
-    time, event : ndarray, shape (n,)
-        Checked outcome.
-    X : ndarray, shape (n, p)
-        Predictors, linearly independent.
-    horizon : float
-        Landmark (months).
-
-    Returns
-    -------
-    ndarray, shape (n,), or None
-        Fitted probability of each patient; None where Newton's method finds no maximum.
-
-    Examples
-    --------
-    >>> time, event = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, 1, 1, 0])
-    >>> X = np.array([[1.0], [2.0], [0.0], [1.0]])
-    >>> cox_event_probability(time, event, X, horizon=2).round(3)
-    array([0.43 , 0.552, 0.325, 0.43 ])
-    """
-    order = np.argsort(-time, kind="stable")
-    centre, scale = X.mean(axis=0), X.std(axis=0)
-    x = (X - centre) / scale
-    ordered = x[order]
-    terms = _Terms(time[order], event[order])
-    outer = (ordered[:, :, None] * ordered[:, None, :]).reshape(time.size, -1)
-    total = ordered.T @ terms.event
-    p = X.shape[1]
-    beta = np.zeros(p)
-    for _ in range(_MAX_STEPS):
-        relative = np.exp(ordered @ beta)
-        zero = terms.risk_sums(relative[None])
-        mean = terms.risk_sums((relative[:, None] * ordered).T) / zero
-        square = terms.risk_sums((relative[:, None] * outer).T) / zero
-        information = square.sum(axis=1).reshape(p, p) - mean @ mean.T
-        if np.linalg.cond(information) > 1e12:
-            return None
-        step = np.linalg.solve(information, total - mean.sum(axis=1))
-        longest = float(np.abs(step).max())
-        beta = beta + step * min(1.0, _LONGEST_STEP / max(longest, _LONGEST_STEP))
-        if longest < _TOLERANCE:
-            baseline = (1 / terms.risk_sums(np.exp(ordered @ beta)[None])[0])[
-                terms.times <= horizon
-            ].sum()
-            probability: FloatArray = 1 - np.exp(-baseline * np.exp(x @ beta))
-            return probability
-        if np.abs(beta).max() > _LARGEST_SLOPE:
-            return None
-    return None
 
 
 class _Terms:
