@@ -61,10 +61,8 @@ def draw_comparison(demo: Path) -> Figure:
             n, events = table[["n", "events"]].iloc[0]
             axes.set_title(ANALYSES[name], pad=19)
             axes.text(0, 1.03, f"{n} patients, {events} recurrences", transform=axes.transAxes)
-        figure.supxlabel(
-            f"Uno's C by {horizon:g} months, in patients the model had not seen (95 % interval)",
-            fontsize=10,
-        )
+        label = f"Uno's C by {horizon:g} months within test folds the model had not seen"
+        figure.supxlabel(f"{label} (95 % interval)", fontsize=10)
     return figure
 
 

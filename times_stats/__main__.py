@@ -89,7 +89,7 @@ class _Display:
         return _Display(quiet=self._quiet, name=name)
 
     @contextmanager
-    def step(self, title: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    def step(self, title: str, *, total: int | None = None) -> Iterator[Callable[[], None]]:
         console = Console(stderr=True)
         if self._quiet:
             yield lambda: None

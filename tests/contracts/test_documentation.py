@@ -47,8 +47,9 @@ def test_relative_links_and_images_lead_to_files(page):
     text = page.read_text(encoding="utf-8")
     targets = [target for target in LINK.findall(text) if not re.match(r"\w+:|#", target)]
     targets += INCLUDED.findall(text)
-    targets += [f"{name}.md" for name in re.findall(r"\{doc}`([^`]+)`", text)]
     dead = [t for t in targets if not (page.parent / t.partition("#")[0]).is_file()]
+    pages = re.findall(r"\{doc}`([^`]+)`", text)
+    dead += [name for name in pages if not list(page.parent.glob(f"{name}.*"))]
     assert not dead
 
 

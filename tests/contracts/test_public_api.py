@@ -311,16 +311,10 @@ def test_designed_name_shows_an_example(name):
 # Data that may be left out, and what names the thing itself; everything else is an option.
 POSITIONAL_DEFAULTS = {
     "__main__.py main argv",
-    "boosting/marker_model.py MarkerModel.__init__ objective",  # what kind of model it is
     "datasets/hepatocellular.py hcc_ihc_study_file analysis",  # which data
     "datasets/hepatocellular.py load_hcc_ihc analysis",
     "evaluation/resampled_metrics.py ResampledMetrics.of linear_predictor",  # arrays of a model
     "evaluation/resampled_metrics.py ResampledMetrics.of survival",
-    "nonparametric/censoring.py CensoringDistribution.at strata",  # one stratum a time
-    "nonparametric/censoring.py CensoringDistribution.before strata",
-    "plots/attributions.py plot_beeswarm features",  # tables that are drawn
-    "plots/ladder.py plot_ladder differences",
-    "score/times_score.py TimesScore.__init__ model",  # the estimator inside
 }
 
 

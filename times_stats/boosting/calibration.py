@@ -23,12 +23,15 @@ class BreslowBaseline:
         Distinct event times of the training fold, ascending, months.
     cumulative_hazard : ndarray, shape (n_event_times,)
         H_0 just after each event time, for a margin of zero.
+    variance : ndarray, shape (n_event_times,)
+        Variance of H_0 just after each event time, margins held fixed.
     last_time : float
         Longest follow-up of the training fold, months; H_0 is unknown beyond it.
     """
 
     times: FloatArray
     cumulative_hazard: FloatArray
+    variance: FloatArray
     last_time: float
 
     def at(self, horizon: float) -> float:
@@ -60,6 +63,35 @@ class BreslowBaseline:
                 f"no event by the horizon {horizon:g} in the training fold: choose a later horizon"
             )
         return hazard
+
+    def log_variance_at(self, horizon: float) -> float:
+        r"""Variance of log H_0 at a horizon, margins held fixed.
+
+        .. math:: \frac{1}{H_0(h)^2} \sum_{t_j \le h} \frac{d_j}{S_j^2}
+
+        with d_j the events at t_j and S_j the sum of :math:`e^{f_i}` over those at risk.
+
+        Parameters
+        ----------
+        horizon : float
+            Months after time zero.
+
+        Returns
+        -------
+        float
+            Positive.
+
+        Raises
+        ------
+        InputError
+            As `at`.
+
+        References
+        ----------
+        Tsiatis (1981), doi:10.1214/aos/1176345335 (its first term).
+        """
+        hazard = self.at(horizon)
+        return float(step_value(self.times, self.variance, horizon, start=0.0)) / hazard**2
 
 
 def estimate_baseline(
@@ -111,6 +143,7 @@ def estimate_baseline(
     return BreslowBaseline(
         times=distinct[happened],
         cumulative_hazard=steps.cumsum(),
+        variance=(steps / at_risk[happened]).cumsum(),
         last_time=float(distinct[-1]),
     )
 

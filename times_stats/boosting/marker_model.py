@@ -25,6 +25,8 @@ from times_stats.nonparametric import ipcw_weights
 type Objective = Literal["survival:cox", "binary:logistic"]
 _LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in single precision
 OBJECTIVES: tuple[str, ...] = ("survival:cox", "binary:logistic")
+# A patient's hessian: on average the share of events; p (1 - p), at most 1/4.
+_MIN_CHILD_WEIGHT = {"survival:cox": 10.0, "binary:logistic": 2.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,14 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         Shrinkage of each tree.
     max_depth : int, default 2
         Depth 2 lets two regions interact, no more.
-    min_child_weight : float, default 10
-        Smallest sum of hessians in a leaf. For ``survival:cox`` the hessians of all patients sum
-        to about the number of events, so a leaf holds some ten expected events.
+    min_child_weight : float, optional
+        Smallest sum of hessians in a leaf; 10 for ``survival:cox`` and 2.5 for ``binary:logistic``
+        if left out. The Cox hessians of all patients sum to about the number of events, so a leaf
+        holds some ten expected events; a logistic hessian is at most 1/4, so a leaf holds ten
+        patients or more.
     reg_lambda : float, default 20
-        Ridge penalty of leaf values: a leaf of 20 expected events moves half way.
+        Ridge penalty of leaf values: a leaf of 20 expected events moves half way (logistic: of 80
+        patients or more).
     censoring_strata : sequence of str, default ()
         Columns of the outcome within which the censoring distribution is estimated (logistic).
     seed : int, default 0
@@ -91,6 +96,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
     n_features_in_ : int
     n_events_ : int
         Patients with an event (logistic: by the horizon).
+    min_child_weight_ : float
+        The one used.
     training_range_ : ndarray, shape (n_regions, 2)
         Smallest and largest training value of each region.
 
@@ -118,7 +125,7 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         n_rounds: int = 50,
         learning_rate: float = 0.05,
         max_depth: int = 2,
-        min_child_weight: float = 10.0,
+        min_child_weight: float | None = None,
         reg_lambda: float = 20.0,
         censoring_strata: Sequence[str] = (),
         seed: int = 0,
@@ -171,6 +178,11 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             .1 (logistic).
         """
         self._check_parameters()
+        self.min_child_weight_ = float(
+            _MIN_CHILD_WEIGHT[self.objective]
+            if self.min_child_weight is None
+            else self.min_child_weight
+        )
         values = self._learn_names(X)
         outcome = _align_outcome(X, y)
         patients = np.arange(len(values)) if groups is None else np.asarray(groups)
@@ -313,6 +325,16 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             probability = 1 / (1 + np.exp(-(margin + self.base_value_)))
         return MarkerEvidence(margin, attribution, probability)
 
+    def has_split(self) -> bool:
+        """Whether any tree has a split; without one the marker says nothing of anybody.
+
+        Returns
+        -------
+        bool
+        """
+        check_is_fitted(self)
+        return bool(self.booster_.get_score(importance_type="weight"))
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "booster_")
 
@@ -328,7 +350,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         if not 0 < self.learning_rate <= 1:
             faults.add(f"learning_rate is {self.learning_rate}: give a number in (0, 1]")
         for name in ("min_child_weight", "reg_lambda"):
-            if not getattr(self, name) >= 0:
+            value = getattr(self, name)
+            if not (value is None and name == "min_child_weight") and not value >= 0:
                 faults.add(f"{name} is {getattr(self, name)}: give 0 or more")
         faults.raise_if_any()
 
@@ -338,7 +361,7 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             "tree_method": "exact",
             "max_depth": self.max_depth,
             "eta": self.learning_rate,
-            "min_child_weight": self.min_child_weight,
+            "min_child_weight": self.min_child_weight_,
             "reg_lambda": self.reg_lambda,
             "seed": self.seed,
             "nthread": 1,

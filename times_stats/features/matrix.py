@@ -205,7 +205,7 @@ def marker_levels(features: pd.DataFrame) -> pd.DataFrame:
     return levels.where(complete_markers(features)).astype("float64")
 
 
-def scaled_by_region(features: pd.DataFrame, tolerance: float = 0.05) -> list[str]:
+def scaled_by_region(features: pd.DataFrame, *, tolerance: float = 0.05) -> list[str]:
     """Name the markers whose regional means agree, as if each region had been scaled on its own.
 
     The level of such a marker, the amount free of region, is not identified.
@@ -234,7 +234,7 @@ def scaled_by_region(features: pd.DataFrame, tolerance: float = 0.05) -> list[st
     >>> scaled_by_region(build_feature_table(load_hcc_ihc()).values)
     ['CXCL17']
     """
-    return scaled_markers(features.melt(value_name="value"), tolerance)
+    return scaled_markers(features.melt(value_name="value"), tolerance=tolerance)
 
 
 def _widen(measurements: pd.DataFrame, rows: pd.Index) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -23,11 +23,11 @@ from times_stats.model_files.manifest import check_manifest, read_listed, write_
 from times_stats.model_files.plain_json import as_numbers, as_object, as_whole, parse_json
 from times_stats.score.pooling import RULES
 from times_stats.score.shrinkage import VariancePrior
-from times_stats.score.times_score import TimesScore
+from times_stats.score.times_score import TimesScore, find_uninformative
 
 SCORE_FILE = "score.json"
 FORMAT = "times_stats score"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _SCORE_PARAMETERS = ("pooling", "horizon", "n_folds", "n_repeats", "seed")
 _MODEL_PARAMETERS = (
     "objective",
@@ -90,6 +90,8 @@ def save_score(model: TimesScore, directory: str | os.PathLike[str]) -> Path:
         "n_folds": crossfit.n_folds,
         "prior": {"df": model.prior_.df.tolist(), "scale": model.prior_.scale.tolist()},
         "variance_df": model.variance_df_,
+        "uninformative": list(model.uninformative_),
+        "baseline_variance": model.baseline_variance_,
         "error_correlation": model.error_correlation_.tolist(),
         "tau_squared": model.tau_squared_,
         "training_range": model.training_range_.to_numpy().tolist(),
@@ -137,6 +139,8 @@ def load_score(directory: str | os.PathLike[str]) -> TimesScore:
             "n_folds",
             "prior",
             "variance_df",
+            "uninformative",
+            "baseline_variance",
             "error_correlation",
             "tau_squared",
             "training_range",
@@ -187,12 +191,14 @@ def _describe_fit(model: MarkerModel) -> dict[str, Any]:
     return {
         "base_value": model.base_value_,
         "n_events": model.n_events_,
+        "min_child_weight": model.min_child_weight_,
         "training_range": model.training_range_.tolist(),
         "baseline": None
         if baseline is None
         else {
             "times": baseline.times.tolist(),
             "cumulative_hazard": baseline.cumulative_hazard.tolist(),
+            "variance": baseline.variance.tolist(),
             "last_time": baseline.last_time,
         },
     }
@@ -219,10 +225,11 @@ def _read_template(value: Any, source: str) -> MarkerModel:
         raise ModelFileError("censoring_strata is damaged", source=source)
     for name in ("n_rounds", "max_depth", "seed", "min_events"):
         as_whole(given[name], low=0, high=2**63, what=name, source=source)
-    for name in ("learning_rate", "min_child_weight", "reg_lambda"):
+    for name in ("learning_rate", "reg_lambda"):
         as_numbers(given[name], (), what=name, source=source, low=0)
-    if given["horizon"] is not None:
-        as_numbers(given["horizon"], (), what="horizon", source=source, low=0)
+    for name in ("horizon", "min_child_weight"):
+        if given[name] is not None:
+            as_numbers(given[name], (), what=name, source=source, low=0)
     return MarkerModel(**{**given, "censoring_strata": tuple(strata)})
 
 
@@ -245,7 +252,10 @@ def _read_fit(
     source: str,
 ) -> MarkerModel:
     given = as_object(
-        value, {"base_value", "n_events", "training_range", "baseline"}, what=name, source=source
+        value,
+        {"base_value", "n_events", "min_child_weight", "training_range", "baseline"},
+        what=name,
+        source=source,
     )
     checked = check_booster(raw, objective=template.objective, n_features=len(columns), source=name)
     model = MarkerModel(**template.get_params())
@@ -257,6 +267,9 @@ def _read_fit(
     model.feature_names_in_ = np.array([":".join(column) for column in columns], dtype=object)
     model.base_value_ = float(as_numbers(given["base_value"], (), what=name, source=source))
     model.n_events_ = as_whole(given["n_events"], low=0, high=2**40, what=name, source=source)
+    model.min_child_weight_ = float(
+        as_numbers(given["min_child_weight"], (), what=name, source=source, low=0)
+    )
     model.training_range_ = as_numbers(
         given["training_range"], (len(columns), 2), what=name, source=source
     )
@@ -270,18 +283,20 @@ def _read_fit(
 def _read_baseline(value: Any, name: str, source: str) -> BreslowBaseline:
     given = as_object(
         value,
-        {"times", "cumulative_hazard", "last_time"},
+        {"times", "cumulative_hazard", "variance", "last_time"},
         what=f"baseline of {name}",
         source=source,
     )
     what = f"baseline of {name}"
     times = as_numbers(given["times"], (-1,), what=what, source=source, low=0)
     hazard = as_numbers(given["cumulative_hazard"], (times.size,), what=what, source=source, low=0)
+    variance = as_numbers(given["variance"], (times.size,), what=what, source=source, low=0)
     last = float(as_numbers(given["last_time"], (), what=what, source=source, low=0))
-    rising = (np.diff(times) > 0).all() and (np.diff(hazard) >= 0).all()
+    rising = (np.diff(times) > 0).all()
+    rising = rising and (np.diff(hazard) >= 0).all() and (np.diff(variance) >= 0).all()
     if times.size == 0 or not rising or hazard[0] <= 0 or times[-1] > last:
         raise ModelFileError(f"{what} does not rise with time", source=source)
-    return BreslowBaseline(times=times, cumulative_hazard=hazard, last_time=last)
+    return BreslowBaseline(times=times, cumulative_hazard=hazard, variance=variance, last_time=last)
 
 
 def _restore_learned(
@@ -293,10 +308,14 @@ def _restore_learned(
     prior = as_object(document["prior"], {"df", "scale"}, what="the prior", source=source)
     least = 1e-300
     score.prior_ = VariancePrior(
-        df=read("prior", (n_markers,), prior["df"], least),
-        scale=read("prior", (n_markers,), prior["scale"], least),
+        df=read("prior", (1,), prior["df"], least),
+        scale=read("prior", (1,), prior["scale"], least),
     )
     score.variance_df_ = float(read("variance_df", (), document["variance_df"], least))
+    score.uninformative_ = _read_uninformative(document["uninformative"], score.crossfit_, source)
+    score.baseline_variance_ = float(
+        read("baseline_variance", (), document["baseline_variance"], 0.0)
+    )
     score.tau_squared_ = float(read("tau_squared", (), document["tau_squared"], 0.0))
     correlation = read("error_correlation", (n_markers, n_markers), document["error_correlation"])
     sound = np.allclose(np.diag(correlation), 1) and np.allclose(correlation, correlation.T)
@@ -312,6 +331,12 @@ def _restore_learned(
     score.out_of_fold_ = score.predict_table(nobody)
     score.out_of_fold_evidence_ = nobody
     return score
+
+
+def _read_uninformative(value: Any, crossfit: CrossFit, source: str) -> tuple[str, ...]:
+    if value != list(find_uninformative(crossfit)):
+        raise ModelFileError("the markers without a split are not those listed", source=source)
+    return tuple(value)
 
 
 def _without_patients(

@@ -9,8 +9,6 @@ _EXPORTS = {
     "run_demo": "times_stats.pipeline.demonstration",
     "RunResult": "times_stats.pipeline.analysis",
     "apply_saved_model": "times_stats.pipeline.application",
-    "predict_nested": "times_stats.pipeline.nested",
-    "NestedPredictions": "times_stats.pipeline.nested",
 }
 __all__ = [*_EXPORTS]
 

@@ -32,7 +32,7 @@ from times_stats.tables.study import Study
 
 class _Silent:
     def step(
-        self, title: str, total: int | None = None
+        self, title: str, *, total: int | None = None
     ) -> AbstractContextManager[Callable[[], None]]:
         del title, total
         return nullcontext(lambda: None)

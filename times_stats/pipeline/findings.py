@@ -21,6 +21,12 @@ from times_stats.survival.checks import posterior_summary
 from times_stats.survival.prediction import predict_rmst
 from times_stats.survival.sampling import SurvivalFit
 
+SAME_MARKERS = {
+    "ridge_cox": "ridge Cox on every region",
+    "levels_ridge_cox": "ridge Cox on marker levels",
+    "raw_survival_model": "the Bayesian model on raw values",
+}
+
 
 def cohort_table(outcome: pd.DataFrame, *, horizon: float) -> pd.DataFrame:
     """Describe each cohort: patients, events, follow-up, survival at the horizon.
@@ -109,14 +115,41 @@ def _estimand(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def _calibration_in_the_large(comparison: pd.DataFrame) -> dict[str, float]:
+def _row(comparison: pd.DataFrame, model: str, metric: str) -> dict[str, float]:
     chosen = (
-        (comparison["model"] == SURVIVAL)
-        & (comparison["metric"] == "calibration_in_the_large")
+        (comparison["model"] == model)
+        & (comparison["metric"] == metric)
         & (comparison["reference"] == "")
     )
     row = comparison.loc[chosen, ["estimate", "lower", "upper"]]
     return {str(name): float(row[name].item()) for name in row.columns}
+
+
+def _score_notes(comparison: pd.DataFrame, failed: set[str], *, n_markers: int) -> list[str]:
+    """Say where our own architecture loses, and whether its probabilities are too alike."""
+    notes, metric = [], "concordance_uno_within_folds"
+    own = _row(comparison, SCORE, metric)["estimate"]
+    ahead = [
+        f"{name} ({_row(comparison, model, metric)['estimate']:.3f})"
+        for model, name in SAME_MARKERS.items()
+        if model not in failed and _row(comparison, model, metric)["estimate"] > own
+    ]
+    if ahead:
+        notes.append(
+            "One boosted model per marker is not the best use of these markers: with a "
+            f"C within folds of {own:.3f} the TIMES score lies behind {' and '.join(ahead)}."
+        )
+    slope = _row(comparison, SCORE, "calibration_slope")
+    if slope["lower"] > 1 or slope["upper"] < 1:
+        flat = slope["lower"] > 1
+        side = "too close together" if flat else "too far apart"
+        reason = ": averaging over markers flattens it" if flat and n_markers > 1 else ""
+        notes.append(
+            f"The probabilities of the TIMES score are {side}: calibration slope "
+            f"{slope['estimate']:.2f} ({slope['lower']:.2f} to {slope['upper']:.2f}). Read the "
+            f"score as an index{reason}."
+        )
+    return notes
 
 
 def _notes(
@@ -170,6 +203,12 @@ def _notes(
     for model, reason in failed_models(nested.fits).items():
         notes.append(f"{model.replace('_', ' ').capitalize()}: {reason}; it is not shown.")
     n_cohorts = y["cohort"].nunique()
+    if n_cohorts > 1:
+        notes.append(
+            "The TIMES score and the recorded stages do not know the cohort; the Cox rivals, the "
+            "Bayesian models and the null model do. Compare them by C within folds, which ranks "
+            "patients of one cohort only, not by Brier scores or pooled C."
+        )
     if 1 < n_cohorts < 5:
         notes.append(
             f"The spread between {n_cohorts} cohorts rests on its prior more than on the data."
@@ -193,7 +232,7 @@ def _survival_notes(
             f"{np.median(spread):.3f} in the median patient and {np.quantile(spread, 0.95):.3f} "
             "in one of twenty."
         )
-    large = _calibration_in_the_large(comparison)
+    large = _row(comparison, SURVIVAL, "calibration_in_the_large")
     if large["lower"] > 0 or large["upper"] < 0:
         side = "low" if large["estimate"] > 0 else "high"
         notes.append(
@@ -280,7 +319,12 @@ def describe(
         integration=integration,
         rmst=rmst,
         provenance=provenance,
-        notes=_notes(prepared, nested, integration, fit),
+        notes=_score_notes(
+            fitted.comparison,
+            set(failed),
+            n_markers=prepared.features.columns.get_level_values(0).nunique(),
+        )
+        + _notes(prepared, nested, integration, fit),
         survival_notes=_survival_notes(prepared, nested, fitted.comparison),
         failed_models=frozenset(failed) - {SURVIVAL},
         warnings=warnings,

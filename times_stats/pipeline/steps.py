@@ -47,7 +47,7 @@ class Display(Protocol):
     """Shows the progress of long work."""
 
     def step(
-        self, title: str, total: int | None = None
+        self, title: str, *, total: int | None = None
     ) -> AbstractContextManager[Callable[[], None]]:
         """Enter a step; the value counts one piece done."""
 
@@ -122,7 +122,7 @@ def fit_steps(prepared: Prepared, folder: RunFolder, *, jobs: int, display: Disp
             read=lambda path: (path / "model", read_frames(path)),
         )
     n_pieces = 2 * sum(len(np.unique(labels)) for labels in prepared.folds)
-    with display.step("nested outer loop", n_pieces) as advance:
+    with display.step("nested outer loop", total=n_pieces) as advance:
         nested = folder.step(
             "nested",
             compute=lambda: predict_nested(

@@ -91,7 +91,7 @@ def p_phrase(value: object) -> str:
     return f"p\u00a0{text[0]}\u00a0{text[1:]}" if text[0] in "<>" else f"p\u00a0=\u00a0{text}"
 
 
-def percent(value: object, digits: int = 0) -> str:
+def percent(value: object, *, digits: int = 0) -> str:
     """Return a proportion as a percentage.
 
     Examples

@@ -16,6 +16,7 @@ from times_stats.errors import InputError
 type Rule = Literal["shrunken", "random_effects"]
 type NegativeWeights = Literal["allow", "truncate"]
 RULES: tuple[str, ...] = ("shrunken", "random_effects")
+_MOST_DF = 1e15  # normal, and finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def pool_linear(
     rule: Rule = "shrunken",
     tau_squared: float = 0.0,
     error_correlation: FloatArray | None = None,
+    common_variance: float = 0.0,
     negative_weights: NegativeWeights = "allow",
     confidence_level: float = 0.95,
 ) -> LinearPool:
@@ -59,9 +61,9 @@ def pool_linear(
     .. math:: w \propto 1/D \;\text{(shrunken)}, \qquad
               w \propto V^{-1} 1,\; V = D^{1/2} R D^{1/2} + \tau^2 I \;\text{(random effects)}
 
-    and the standard error is :math:`\sqrt{w'Vw}` rescaled to a t interval with
+    and the standard error is :math:`\sqrt{w'Vw + c}` rescaled to a t interval with
     :math:`1/f = \sum_m p_m^2 / d_m`, where p_m is the part of the variance that comes from
-    marker m's own error. One marker gives back its exact t interval.
+    marker m's own error. One marker (and c = 0) gives back its exact t interval.
 
     Parameters
     ----------
@@ -79,6 +81,9 @@ def pool_linear(
         Correlation R of the markers' errors; identity if left out. It enters the weights of
         ``random_effects`` (generalised least squares: they may be negative) and the standard
         error of both.
+    common_variance : float, default 0
+        Variance c of an error that all markers share in full. It adds to the squared standard
+        error whatever the number of markers, and changes no weight.
     negative_weights : {"allow", "truncate"}
         Keep negative weights, or leave the markers that have them out and solve again
         (``random_effects`` alone).
@@ -91,8 +96,8 @@ def pool_linear(
     Raises
     ------
     InputError
-        An unknown rule, an argument the rule does not use, a confidence level outside (0, 1), or
-        an error correlation that is not positive definite.
+        An unknown rule, an argument the rule does not use, a confidence level outside (0, 1), a
+        negative common variance, or an error correlation that is not positive definite.
 
     References
     ----------
@@ -114,6 +119,8 @@ def pool_linear(
         )
     if not 0 < confidence_level < 1:
         raise InputError(f"confidence_level is {confidence_level}: give a number in (0, 1)")
+    if not (np.isfinite(common_variance) and common_variance >= 0):
+        raise InputError(f"common_variance is {common_variance}: give a number of 0 or more")
     n_markers = estimate.shape[1]
     correlation = _check_correlation(error_correlation, n_markers)
     weights = np.zeros_like(estimate)
@@ -128,10 +135,10 @@ def pool_linear(
         else:
             part = _generalised_weights(covariance, negative_weights)
         weights[block] = part
-        total[rows] = np.einsum("ij,ijk,ik->i", part, covariance, part)
+        total[rows] = np.einsum("ij,ijk,ik->i", part, covariance, part) + common_variance
     value = np.where(np.isnan(total), np.nan, (weights * np.nan_to_num(estimate)).sum(axis=1))
     share = np.clip(weights**2 * np.where(weights != 0, own, 0.0) / total[:, None], 0, 1)
-    freedom = 1 / (share**2 / df).sum(axis=1)
+    freedom = np.minimum(1 / (share**2 / df).sum(axis=1), _MOST_DF)
     se = np.sqrt(total / _inflation(freedom))
     half = student_t.ppf((1 + confidence_level) / 2, freedom) * se
     return LinearPool(

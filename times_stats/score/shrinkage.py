@@ -13,18 +13,19 @@ from times_stats.errors import InputError
 
 _MOST_DF = 1e6  # stands for "no spread between the true variances": finite in JSON and in t
 _LEAST_SCALE = 1e-12  # variances that are zero in every patient still give finite weights
+_LEAST_OF_MEDIAN = 0.1  # smallest prior scale, as a part of the median marker's
 _LEAST_RELATIVE = 1e-5  # a zero variance enters the logarithm as this part of the median
 
 
 @dataclass(frozen=True, slots=True)
 class VariancePrior:
-    """Scaled inverse chi-square prior of the variance, one per marker.
+    """Scaled inverse chi-square prior of the variance, one per marker or one for all.
 
     Parameters
     ----------
-    df : ndarray, shape (n_markers,)
+    df : ndarray, shape (n_markers,) or (1,)
         Prior degrees of freedom d_0 (at most 1e6).
-    scale : ndarray, shape (n_markers,)
+    scale : ndarray, same shape
         Prior variance s_0^2.
     """
 
@@ -58,7 +59,10 @@ def fit_variance_prior(variance: FloatArray, *, df: FloatArray | float) -> Varia
     """Learn the prior of each marker's variance from the training patients.
 
     Moments of log s^2, as limma does: log s^2 has mean ``log s_0^2 + psi(d/2) - log(d/2) -
-    psi(d_0/2) + log(d_0/2)`` and variance ``psi'(d/2) + psi'(d_0/2)``.
+    psi(d_0/2) + log(d_0/2)`` and variance ``psi'(d/2) + psi'(d_0/2)``. No marker's scale falls
+    below a tenth of the median scale (of the markers whose variances are not all zero): a marker
+    whose variances are all zero shows no more than that it was not put to the test, and must not
+    take all the weight.
 
     Parameters
     ----------
@@ -101,6 +105,9 @@ def fit_variance_prior(variance: FloatArray, *, df: FloatArray | float) -> Varia
             )
         learned.append(_moments(values[usable, k], freedom[usable, k]))
     df0, scale = np.array(learned).T
+    moving = scale[scale > _LEAST_SCALE]
+    if moving.size:
+        scale = np.maximum(scale, _LEAST_OF_MEDIAN * np.median(moving))
     return VariancePrior(df=df0, scale=scale)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from times_stats._typing import FloatArray
+from times_stats._typing import BoolArray, FloatArray
 from times_stats.boosting.calibration import event_probability
 from times_stats.boosting.crossfitting import (
     CrossFit,
@@ -23,7 +24,7 @@ from times_stats.boosting.evidence import (
     out_of_fold_margin_variance,
 )
 from times_stats.boosting.marker_model import MarkerModel
-from times_stats.errors import InputError
+from times_stats.errors import DataWarning, InputError
 from times_stats.score.marker_table import pooled_table
 from times_stats.score.pooling import (
     RULES,
@@ -44,9 +45,20 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
 
     P is the probability of marker m's model, w its weight: the inverse of the shrunken jackknife
     variance of the marker's margin, or generalised least squares with a variance between markers
-    (``random_effects``). Standard errors allow for correlated errors of the markers, which learn
-    from the same outcomes; they speak of the training set that might have been drawn, not of tiles
-    or of the baseline hazard.
+    (``random_effects``).
+
+    All markers share one prior of that variance. A marker without a split in any fold model tells
+    no patient from another: its variance of zero is no precision, and it has weight 0. Where a
+    patient has such markers alone, they have equal weights. For a marker that splits in some folds
+    the variances that are exactly zero (no split in any model of that patient) are left to the
+    prior, which bounds its weight.
+
+    Standard errors allow for correlated errors of the markers, which learn from the same outcomes.
+    For ``survival:cox`` they hold the variance of the log baseline hazard at the horizon, which
+    all markers share and no number of markers averages out. For ``binary:logistic`` nothing is
+    added: the intercept is part of the margin, and its own variance is left out. They speak of the
+    training set that might have been drawn, not of tiles; ``benchmarks/coverage/score_interval.py``
+    prints their coverage.
 
     Parameters
     ----------
@@ -66,7 +78,12 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     ----------
     crossfit_ : CrossFit
     prior_ : VariancePrior
-        Prior of the margin variance of each marker, learned on the training patients.
+        Prior of the margin variance, one for all markers, learned on the training patients.
+    uninformative_ : tuple of str
+        Markers without a split in any fold model.
+    baseline_variance_ : float
+        Variance of the log baseline hazard at the horizon (Breslow, margins held fixed), mean over
+        the fold models of the informative markers; 0 for ``binary:logistic``.
     error_correlation_ : ndarray, shape (n_markers, n_markers)
         Correlation of the markers' errors over repeats.
     tau_squared_ : float
@@ -140,6 +157,11 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         ------
         InputError
             Unknown pooling, fewer than two repeats, and whatever `crossfit` finds.
+
+        Warns
+        -----
+        DataWarning
+            Markers without a split in any fold model.
         """
         if self.pooling not in RULES:
             raise InputError(f"pooling {self.pooling!r} is unknown: use one of {', '.join(RULES)}")
@@ -157,14 +179,26 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         )
         variance = out_of_fold_margin_variance(self.crossfit_).to_numpy()
         self.variance_df_ = float(self.crossfit_.n_repeats - 1)
-        self.prior_: VariancePrior = fit_variance_prior(variance, df=self.variance_df_)
+        self.uninformative_ = find_uninformative(self.crossfit_)
+        if self.uninformative_:
+            warnings.warn(
+                f"no split in any fold model of {', '.join(self.uninformative_)}: carries no "
+                "evidence: weight 0",
+                DataWarning,
+                stacklevel=2,
+            )
+        self.baseline_variance_ = _baseline_variance(self.crossfit_, self.uninformative_)
+        self.prior_: VariancePrior = self._learn_prior(variance)
         self.error_correlation_ = estimate_error_correlation(self.crossfit_.margin.to_numpy())
         log_hazard = out_of_fold_log_hazard(self.crossfit_)
         self.tau_squared_ = 0.0
         if self.pooling == "random_effects":
             shrunken, df = self._shrink(variance)
             self.tau_squared_ = estimate_between_marker_variance(
-                log_hazard.to_numpy(), shrunken, df=df, error_correlation=self.error_correlation_
+                self._telling(log_hazard),
+                shrunken,
+                df=df,
+                error_correlation=self.error_correlation_,
             )
         pool = self._pool(log_hazard, variance, 0.95)
         self.out_of_fold_ = _as_table(pool, log_hazard, out_of_fold_margin(self.crossfit_))
@@ -238,22 +272,72 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "prior_")
 
+    def _learn_prior(self, variance: FloatArray) -> VariancePrior:
+        measured = variance[:, ~self._is_uninformative()]
+        measured = measured[measured > 0]
+        if measured.size == 0:
+            measured = np.zeros(1)
+        return fit_variance_prior(measured[:, None], df=self.variance_df_)
+
     def _shrink(self, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return self.prior_.shrink(variance, np.full_like(variance, self.variance_df_))
+        return self.prior_.shrink(variance, np.where(variance > 0, self.variance_df_, 0.0))
+
+    def _is_uninformative(self) -> BoolArray:
+        return np.isin(self.crossfit_.markers, self.uninformative_)
+
+    def _telling(self, log_hazard: pd.DataFrame) -> FloatArray:
+        """Log hazards without uninformative markers, unless the patient has nothing else."""
+        values = log_hazard.to_numpy(dtype=np.float64, copy=True)
+        dull = self._is_uninformative()
+        others = ~np.isnan(values[:, ~dull]).all(axis=1)
+        values[np.ix_(others, dull)] = np.nan
+        return values
 
     def _pool(
         self, log_hazard: pd.DataFrame, variance: FloatArray, confidence_level: float
     ) -> LinearPool:
         shrunken, df = self._shrink(variance)
         return pool_linear(
-            log_hazard.to_numpy(dtype=np.float64),
+            self._telling(log_hazard),
             shrunken,
             df=df,
             rule=self.pooling,
             tau_squared=self.tau_squared_,
             error_correlation=self.error_correlation_,
+            common_variance=self.baseline_variance_,
             confidence_level=confidence_level,
         )
+
+
+def find_uninformative(crossfit: CrossFit) -> tuple[str, ...]:
+    """Markers without a split in any fold model.
+
+    Parameters
+    ----------
+    crossfit : CrossFit
+
+    Returns
+    -------
+    tuple of str
+    """
+    fold_models = [models for folds in crossfit.models for models in folds]
+    return tuple(
+        marker
+        for marker in crossfit.markers
+        if not any(models[marker].has_split() for models in fold_models)
+    )
+
+
+def _baseline_variance(crossfit: CrossFit, uninformative: tuple[str, ...]) -> float:
+    informative = [marker for marker in crossfit.markers if marker not in uninformative]
+    baselines = [
+        models[marker].baseline_
+        for folds in crossfit.models
+        for models in folds
+        for marker in informative or crossfit.markers
+    ]
+    found = [b.log_variance_at(crossfit.horizon) for b in baselines if b is not None]
+    return float(np.mean(found)) if found else 0.0
 
 
 def estimate_error_correlation(margin: FloatArray) -> FloatArray:

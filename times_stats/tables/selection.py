@@ -99,7 +99,7 @@ def check_spread(measurements: pd.DataFrame, faults: Faults) -> None:
         )
 
 
-def scaled_markers(measurements: pd.DataFrame, tolerance: float = 0.05) -> list[str]:
+def scaled_markers(measurements: pd.DataFrame, *, tolerance: float = 0.05) -> list[str]:
     """Name the markers whose regional means agree, as if each region had been scaled on its own.
 
     Parameters
