@@ -84,13 +84,44 @@ def test_logistic_probability_needs_its_horizon():
 
 
 def test_baseline_refuses_what_it_cannot_know():
-    base = BreslowBaseline(np.array([2.0]), np.array([0.1]), 10.0)
+    base = BreslowBaseline(np.array([2.0]), np.array([0.1]), np.array([0.004]), 10.0)
     assert base.at(5) == 0.1
+    assert base.log_variance_at(5) == pytest.approx(0.4)
     with pytest.raises(InputError, match="beyond the longest follow-up"):
         base.at(11)
     with pytest.raises(InputError, match="no event by the horizon"):
         base.at(1)
     np.testing.assert_allclose(event_probability(np.array([-np.inf, 50])), [0, 1])
+
+
+def test_variance_of_the_log_baseline_by_hand_and_by_resampling():
+    hand = estimate_baseline(np.array([1.0, 2, 3]), np.array([1, 0, 1]), np.zeros(3))
+    assert hand.log_variance_at(1) == pytest.approx(1)
+    assert hand.log_variance_at(3) == pytest.approx((1 / 9 + 1) / (4 / 3) ** 2)
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(400):
+        time, censored = rng.exponential(40, size=100), rng.uniform(5, 70, size=100)
+        event = (time <= censored).astype(int)
+        base = estimate_baseline(np.minimum(time, censored), event, np.zeros(100))
+        found.append((np.log(base.at(HORIZON)), base.log_variance_at(HORIZON)))
+    logs, variances = np.array(found).T
+    assert variances.mean() == pytest.approx(logs.var(ddof=1), rel=0.15)
+
+
+def test_smallest_leaf_follows_the_objective():
+    X, y = study(80)
+    assert MarkerModel().get_params()["min_child_weight"] is None
+    assert MarkerModel().fit(X, y).min_child_weight_ == 10
+    model = model_of("binary:logistic").fit(X, y)
+    assert model.min_child_weight_ == 2.5
+    assert model.min_child_weight is None
+    assert model.has_split()
+    cox_default = model_of("binary:logistic", min_child_weight=10).fit(X, y)
+    assert not cox_default.has_split()
+    assert (cox_default.predict(X) == 0).all()
+    with pytest.raises(InputError, match="min_child_weight is -1"):
+        MarkerModel(min_child_weight=-1).fit(X, y)
 
 
 def test_time_zero_keeps_its_sign():

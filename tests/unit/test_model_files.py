@@ -17,7 +17,7 @@ import pytest
 
 import times_stats
 from times_stats.boosting import MarkerModel
-from times_stats.errors import InputError, ModelFileError
+from times_stats.errors import DataWarning, InputError, ModelFileError
 from times_stats.model_files import check_booster, check_manifest, load_score, save_score
 from times_stats.model_files import write_manifest as renew
 from times_stats.score import TimesScore
@@ -63,7 +63,24 @@ def test_loaded_score_predicts_the_same(objective, pooling, tmp_path):
         score.training_range_, loaded.training_range_, check_exact=True, check_names=False
     )
     assert loaded.get_params()["model__objective"] == objective
+    assert loaded.baseline_variance_ == score.baseline_variance_
+    assert (score.baseline_variance_ > 0) == (objective == "survival:cox")
     assert len(loaded.out_of_fold_) == 0
+
+
+def test_markers_without_a_split_and_the_default_leaf_survive_saving(tmp_path):
+    features, y = study()
+    features["CD8"] = np.where(np.arange(180).reshape(90, 2) < 6, 1.0, 0.0)
+    score = TimesScore(horizon=12.0, n_folds=2, n_repeats=2)
+    with pytest.warns(DataWarning, match="CD8"):
+        score.fit(features, y, folds=np.array([np.arange(90) % 2, np.arange(90) // 2 % 2]))
+    loaded = load_score(save_score(score, tmp_path / "model"))
+    assert loaded.uninformative_ == score.uninformative_ == ("CD8",)
+    assert loaded.get_params()["model__min_child_weight"] is None
+    assert loaded.crossfit_.models[0][0]["CD57"].min_child_weight_ == 10
+    pd.testing.assert_frame_equal(
+        score.predict_table(features), loaded.predict_table(features), check_exact=True
+    )
 
 
 def test_no_patient_is_saved(saved):
@@ -255,6 +272,12 @@ RENEWED = {
     "score: repeats": _edit_json("score.json", _path("n_repeats", value=10**9)),
     "score: columns": _edit_json("score.json", _path("columns", value=[["a", "b"]])),
     "score: prior negative": _edit_json("score.json", _path("prior", "df", value=[-1.0, 2.0])),
+    "score: uninformative": _edit_json("score.json", _path("uninformative", value=["CD57"])),
+    "score: uninformative of text": _edit_json("score.json", _path("uninformative", value="")),
+    "score: baseline variance": _edit_json("score.json", _path("baseline_variance", value=-1.0)),
+    "score: variance of a baseline": _edit_json(
+        "score.json", _path("fits", 0, "baseline", "variance", value=[-1.0])
+    ),
     "score: correlation": _edit_json(
         "score.json", _path("error_correlation", value=[[1.0, 2.0], [2.0, 1.0]])
     ),

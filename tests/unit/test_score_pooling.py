@@ -142,6 +142,36 @@ def test_shrunken_pooling_refuses_what_it_would_ignore(ignored):
         pool_linear(mean, variance, df=np.ones_like(mean), **ignored)
 
 
+@pytest.mark.parametrize("rule", ["shrunken", "random_effects"])
+def test_common_variance_adds_to_the_squared_error_and_moves_no_weight(rule):
+    mean, variance = tile_arrays()
+    df = np.full_like(mean, EXACT)
+    plain = pool_linear(mean, variance, df=df, rule=rule)
+    shared = pool_linear(mean, variance, df=df, rule=rule, common_variance=0.3)
+    np.testing.assert_array_equal(plain.weights, shared.weights)
+    np.testing.assert_allclose(shared.se**2, plain.se**2 + 0.3, rtol=1e-9)
+    few = pool_linear(mean, variance, df=np.full_like(mean, 4.0), rule=rule)
+    fewer = pool_linear(mean, variance, df=np.full_like(mean, 4.0), rule=rule, common_variance=0.3)
+    assert (fewer.df > few.df).all()
+    assert (fewer.upper - fewer.lower > few.upper - few.lower).all()
+    with pytest.raises(InputError, match="common_variance is -1"):
+        pool_linear(mean, variance, df=df, rule=rule, common_variance=-1)
+
+
+def test_a_marker_of_zero_tile_variances_does_not_take_all_the_weight():
+    mean, variance = tile_arrays()
+    variance[:, 2] = 0
+    prior = fit_tile_prior(mean, variance, n_tiles=4)
+    others = np.delete(prior.scale, 2)
+    assert prior.scale[2] == pytest.approx(0.1 * np.median(others))
+    assert (prior.scale[2] < others).all()
+    table = pool_shrunken(mean, variance, n_tiles=4)
+    assert table["weight_3"].max() < 0.95
+    assert table["weight_3"].mean() < 0.8
+    two = np.where(np.arange(4) >= 2, 0, variance)
+    assert pool_shrunken(mean, two, n_tiles=4)["weight_1"].min() > 0.001
+
+
 def test_between_marker_variance_is_a_column():
     mean, variance = tile_arrays()
     table = pool_random_effects(mean, variance, n_tiles=4, tau_squared=0.2)

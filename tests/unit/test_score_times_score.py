@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from times_stats.boosting import MarkerModel, complementary_log_log
-from times_stats.errors import InputError
+from times_stats.errors import DataWarning, InputError
 from times_stats.score import TimesScore
 from times_stats.score.times_score import estimate_error_correlation
 
@@ -110,6 +110,86 @@ def test_refuses():
         TimesScore(horizon=HORIZON, n_repeats=1).fit(features, y)
 
 
+def inflated(seed, zeros=0.95, n=101):
+    """A good marker, noise, and one that is zero in all but a few patients."""
+    rng = np.random.default_rng(seed)
+    index = pd.Index([f"p{i:03d}" for i in range(n)], name="patient_id")
+    columns = pd.MultiIndex.from_product([["good", "noise", "zeros"], ["adjacent", "tumour"]])
+    values = rng.lognormal(size=(n, 6))
+    values[:, 4:] *= rng.random((n, 2)) >= zeros
+    time = rng.exponential(size=n) * 40 * np.exp(-0.8 * np.log(values[:, 1]))
+    censored = rng.uniform(5, 70, n)
+    y = pd.DataFrame(
+        {"time": np.minimum(time, censored), "event": (time <= censored).astype(int)}, index=index
+    )
+    return pd.DataFrame(values, index=index, columns=columns), y
+
+
+@pytest.mark.parametrize("pooling", ["shrunken", "random_effects"])
+def test_a_marker_without_a_split_has_weight_zero(pooling):
+    for seed in (1, 2):
+        features, y = inflated(seed)
+        features.iloc[3, :4] = np.nan  # has the dull marker alone
+        score = TimesScore(horizon=HORIZON, pooling=pooling, n_repeats=3)
+        with pytest.warns(DataWarning, match="no split in any fold model of zeros: carries no"):
+            score.fit(features, y)
+        assert score.uninformative_ == ("zeros",)
+        assert score.split_share_.tolist() == [1, 1, 0]
+        assert score.prior_.scale.shape == (1,)
+        assert score.prior_.scale[0] > 1e-3
+        for table in (score.out_of_fold_, score.predict_table(features)):
+            others = table.drop(index="p003")
+            assert (others["weight_zeros"] == 0).all()
+            assert others["weight_good"].mean() > 0.3
+            assert table.loc["p003", "weight_zeros"] == 1
+            assert np.isfinite(table["score"]).all()
+            assert np.isfinite(table["probability_zeros"]).all()
+
+
+def test_a_marker_that_hardly_ever_splits_has_hardly_any_weight():
+    score = TimesScore(horizon=HORIZON, seed=1).fit(*inflated(1, zeros=0.85))
+    assert score.uninformative_ == ()
+    assert 0 < score.split_share_[2] < 0.1
+    for table in (score.out_of_fold_, score.predict_table(inflated(1, zeros=0.85)[0])):
+        weights = table[["weight_good", "weight_noise", "weight_zeros"]].mean()
+        assert weights["weight_zeros"] < 0.1
+        assert weights["weight_zeros"] < weights["weight_good"]
+
+
+@pytest.mark.parametrize("pooling", ["shrunken", "random_effects"])
+@pytest.mark.parametrize("objective", ["survival:cox", "binary:logistic"])
+def test_markers_without_any_split_have_equal_weights(pooling, objective):
+    model = MarkerModel(objective=objective, min_child_weight=1000)
+    score = TimesScore(model=model, pooling=pooling, horizon=HORIZON, n_repeats=2)
+    with pytest.warns(DataWarning, match="CD57, CD8"):
+        score.fit(*study())
+    table = score.out_of_fold_
+    weights = table[["weight_CD57", "weight_CD8"]]
+    np.testing.assert_allclose(weights.iloc[20:], 0.5)
+    np.testing.assert_array_equal(weights.iloc[1:20], [[1, 0]] * 19)
+    assert (table["linear_predictor"].iloc[1:] == 0).all()
+    rest = table.iloc[1:]
+    assert ((rest["lower"] < rest["score"]) & (rest["score"] < rest["upper"])).all()
+
+
+def test_interval_holds_the_baseline_hazard(fitted):
+    found = [
+        models[marker].baseline_.log_variance_at(HORIZON)
+        for folds in fitted.crossfit_.models
+        for models in folds
+        for marker in ("CD57", "CD8")
+    ]
+    assert fitted.baseline_variance_ == pytest.approx(0.8 * np.mean(found))
+    assert 0.01 < fitted.baseline_variance_ < 0.05
+    table = fitted.out_of_fold_.iloc[1:]
+    log_hazard = complementary_log_log(table["score"].to_numpy())
+    se = table["se"] / np.exp(log_hazard - np.exp(log_hazard))
+    assert (se > 0.9 * np.sqrt(fitted.baseline_variance_)).all()
+    logistic = MarkerModel(objective="binary:logistic")
+    score = TimesScore(model=logistic, horizon=HORIZON, n_repeats=2).fit(*study())
+    assert score.baseline_variance_ == 0
+
+
 def test_error_correlation_recovers_a_known_one():
     rng = np.random.default_rng(1)
     truth = np.array([[1, 0.6, 0], [0.6, 1, 0.3], [0, 0.3, 1]])
@@ -119,3 +199,16 @@ def test_error_correlation_recovers_a_known_one():
     np.testing.assert_allclose(found, truth, atol=0.04)
     same = estimate_error_correlation(np.repeat(margin[:, 50:, :1], 3, axis=2))
     assert np.linalg.eigvalsh(same).min() > 0
+
+
+def test_neither_row_order_nor_jobs_change_a_number():
+    features, y = inflated(2, zeros=0.75)
+    folds = np.array([np.random.default_rng(s).permutation(101) % 5 for s in range(2)])
+    order = np.random.default_rng(0).permutation(101)
+    first = TimesScore(horizon=HORIZON).fit(features, y, folds=folds)
+    second = TimesScore(horizon=HORIZON, jobs=2).fit(
+        features.iloc[order], y.iloc[order[::-1]], folds=folds[:, order]
+    )
+    assert first.baseline_variance_ == second.baseline_variance_
+    np.testing.assert_array_equal(first.split_share_, second.split_share_)
+    pd.testing.assert_frame_equal(first.out_of_fold_, second.out_of_fold_, check_exact=True)

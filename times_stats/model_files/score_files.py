@@ -23,7 +23,7 @@ from times_stats.model_files.manifest import check_manifest, read_listed, write_
 from times_stats.model_files.plain_json import as_numbers, as_object, as_whole, parse_json
 from times_stats.score.pooling import RULES
 from times_stats.score.shrinkage import VariancePrior
-from times_stats.score.times_score import TimesScore, find_uninformative
+from times_stats.score.times_score import TimesScore, estimate_split_share
 
 SCORE_FILE = "score.json"
 FORMAT = "times_stats score"
@@ -312,7 +312,8 @@ def _restore_learned(
         scale=read("prior", (1,), prior["scale"], least),
     )
     score.variance_df_ = float(read("variance_df", (), document["variance_df"], least))
-    score.uninformative_ = _read_uninformative(document["uninformative"], score.crossfit_, source)
+    score.split_share_ = estimate_split_share(score.crossfit_)
+    score.uninformative_ = _read_uninformative(document["uninformative"], score, source)
     score.baseline_variance_ = float(
         read("baseline_variance", (), document["baseline_variance"], 0.0)
     )
@@ -333,10 +334,12 @@ def _restore_learned(
     return score
 
 
-def _read_uninformative(value: Any, crossfit: CrossFit, source: str) -> tuple[str, ...]:
-    if value != list(find_uninformative(crossfit)):
+def _read_uninformative(value: Any, score: TimesScore, source: str) -> tuple[str, ...]:
+    shares = zip(score.crossfit_.markers, score.split_share_, strict=True)
+    found = tuple(marker for marker, share in shares if share == 0)
+    if value != list(found):
         raise ModelFileError("the markers without a split are not those listed", source=source)
-    return tuple(value)
+    return found
 
 
 def _without_patients(

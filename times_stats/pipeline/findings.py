@@ -195,6 +195,13 @@ def _notes(
             f"Follow-up of 0: {moved} events were moved to half the smallest positive time, and "
             f"{dropped} patients censored at 0 say nothing about survival."
         )
+    if nested.uninformative:
+        n_splits = sum(len(np.unique(labels)) for labels in nested.folds)
+        counts = ", ".join(f"{name} in {n}" for name, n in sorted(nested.uninformative.items()))
+        notes.append(
+            f"Of {n_splits} outer training sets, no model of a marker found a split for {counts}: "
+            "there the marker had weight 0."
+        )
     if nested.n_borrowed:
         notes.append(
             f"{nested.n_borrowed} predictions of a stage that a training set does not hold were "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from joblib import Parallel, delayed
 from times_stats._typing import FloatArray, IntArray
 from times_stats.boosting.calibration import complementary_log_log
 from times_stats.boosting.marker_model import MarkerModel, Objective
-from times_stats.errors import ConvergenceWarning
+from times_stats.errors import ConvergenceWarning, DataWarning
 from times_stats.features.matrix import marker_levels
 from times_stats.nonparametric import nelson_aalen
 from times_stats.resampling import spawn_rng
@@ -80,6 +81,7 @@ class FoldEvidence:
     linear_predictor: Mapping[str, FloatArray]
     survival: Mapping[str, FloatArray]
     n_borrowed: int
+    uninformative: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class NestedPredictions:
         One row per posterior fit: repeat, fold, model, status, max_rhat, min_ess, divergences.
     n_borrowed : int
         Predictions of a stage that the training set does not hold, taken from the next lower one.
+    uninformative : dict of str to int
+        In how many outer training sets no model of a marker found a split.
     """
 
     folds: IntArray
@@ -111,6 +115,7 @@ class NestedPredictions:
     above_cut: FloatArray
     fits: pd.DataFrame
     n_borrowed: int
+    uninformative: dict[str, int]
 
 
 def _standardise(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -174,14 +179,17 @@ def learn_fold(
     predictor: dict[str, FloatArray] = {}
     survival: dict[str, FloatArray] = {}
 
-    model = TimesScore(
-        model=settings.marker_model(),
-        pooling=settings.pooling,
-        horizon=settings.horizon,
-        n_folds=settings.n_folds,
-        n_repeats=settings.n_repeats,
-        seed=seed,
-    ).fit(x_train, y_train)
+    with warnings.catch_warnings():
+        # Markers without a split are counted in `uninformative`, not announced fold by fold.
+        warnings.simplefilter("ignore", DataWarning)
+        model = TimesScore(
+            model=settings.marker_model(),
+            pooling=settings.pooling,
+            horizon=settings.horizon,
+            n_folds=settings.n_folds,
+            n_repeats=settings.n_repeats,
+            seed=seed,
+        ).fit(x_train, y_train)
     table = model.predict_table(x_test)
     score = table["score"].to_numpy()
     # A monotone function of the score itself, free of the training set's baseline.
@@ -241,6 +249,7 @@ def learn_fold(
         linear_predictor=predictor,
         survival=survival,
         n_borrowed=n_borrowed,
+        uninformative=tuple(model.uninformative_),
     )
 
 
@@ -372,6 +381,7 @@ def predict_nested(
         above_cut=above_cut,
         fits=pd.DataFrame(rows),
         n_borrowed=sum(piece.n_borrowed for piece in pieces),
+        uninformative=dict(Counter(name for piece in pieces for name in piece.uninformative)),
     )
 
 

@@ -34,7 +34,11 @@ def write_nested(nested: NestedPredictions, folder: Path) -> None:
         **{f"linear_predictor/{name}": x for name, x in nested.linear_predictor.items()},
         **{f"survival/{name}": x for name, x in nested.survival.items()},
     }
-    names = {"models": list(nested.linear_predictor), "n_borrowed": nested.n_borrowed}
+    names = {
+        "models": list(nested.linear_predictor),
+        "n_borrowed": nested.n_borrowed,
+        "uninformative": nested.uninformative,
+    }
     np.savez(folder / "arrays.npz", **arrays, allow_pickle=False)
     (folder / "names.json").write_text(json.dumps(names))
     write_frames({"fits": nested.fits}, folder)
@@ -53,6 +57,7 @@ def read_nested(folder: Path) -> NestedPredictions:
             above_cut=arrays["above_cut"],
             fits=read_frames(folder)["fits"],
             n_borrowed=stored["n_borrowed"],
+            uninformative=stored["uninformative"],
         )
 
 

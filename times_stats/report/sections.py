@@ -141,7 +141,8 @@ def _risk(contents: ReportContents) -> list[Section]:
                     extra=names,
                     note="Cox regression with Efron’s ties, stratified by test fold; geometric "
                     "mean over the repeats of the outer loop. One coefficient, written for three "
-                    "steps of the same score, and conditional on the fitted scores."
+                    "steps of the same score. The interval takes the scores as given and is too "
+                    "narrow: they were learned from the same patients."
                     if len(contents.hazard_ratios)
                     else "Not estimable: some repeat gives every patient the same score.",
                 )

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from times_stats._typing import BoolArray, FloatArray
+from times_stats._typing import FloatArray
 from times_stats.boosting.calibration import event_probability
 from times_stats.boosting.crossfitting import (
     CrossFit,
@@ -49,9 +49,9 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
 
     All markers share one prior of that variance. A marker without a split in any fold model tells
     no patient from another: its variance of zero is no precision, and it has weight 0. Where a
-    patient has such markers alone, they have equal weights. For a marker that splits in some folds
-    the variances that are exactly zero (no split in any model of that patient) are left to the
-    prior, which bounds its weight.
+    patient has such markers alone, they have equal weights. For a marker that splits in a share of
+    the fold models its variance is divided by that share, and variances that are exactly zero (no
+    split in any model of that patient) are left to the prior.
 
     Standard errors allow for correlated errors of the markers, which learn from the same outcomes.
     For ``survival:cox`` they hold the variance of the log baseline hazard at the horizon, which
@@ -81,9 +81,12 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         Prior of the margin variance, one for all markers, learned on the training patients.
     uninformative_ : tuple of str
         Markers without a split in any fold model.
+    split_share_ : ndarray, shape (n_markers,)
+        Share of each marker's fold models that have a split.
     baseline_variance_ : float
-        Variance of the log baseline hazard at the horizon (Breslow, margins held fixed), mean over
-        the fold models of the informative markers; 0 for ``binary:logistic``.
+        Variance of the log baseline hazard at the horizon (Breslow, margins held fixed): mean over
+        the fold models of the informative markers, times (K - 1) / K, since the K models of a
+        repeat together see all patients; 0 for ``binary:logistic``.
     error_correlation_ : ndarray, shape (n_markers, n_markers)
         Correlation of the markers' errors over repeats.
     tau_squared_ : float
@@ -179,7 +182,12 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         )
         variance = out_of_fold_margin_variance(self.crossfit_).to_numpy()
         self.variance_df_ = float(self.crossfit_.n_repeats - 1)
-        self.uninformative_ = find_uninformative(self.crossfit_)
+        self.split_share_ = estimate_split_share(self.crossfit_)
+        self.uninformative_ = tuple(
+            marker
+            for marker, share in zip(self.crossfit_.markers, self.split_share_, strict=True)
+            if share == 0
+        )
         if self.uninformative_:
             warnings.warn(
                 f"no split in any fold model of {', '.join(self.uninformative_)}: carries no "
@@ -273,22 +281,21 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "prior_")
 
     def _learn_prior(self, variance: FloatArray) -> VariancePrior:
-        measured = variance[:, ~self._is_uninformative()]
+        measured = variance[:, self.split_share_ > 0]
         measured = measured[measured > 0]
         if measured.size == 0:
             measured = np.zeros(1)
         return fit_variance_prior(measured[:, None], df=self.variance_df_)
 
     def _shrink(self, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return self.prior_.shrink(variance, np.where(variance > 0, self.variance_df_, 0.0))
-
-    def _is_uninformative(self) -> BoolArray:
-        return np.isin(self.crossfit_.markers, self.uninformative_)
+        freedom = np.where(variance > 0, self.variance_df_, 0.0)
+        shrunken, df = self.prior_.shrink(variance, freedom)
+        return shrunken / np.where(self.split_share_ > 0, self.split_share_, 1.0), df
 
     def _telling(self, log_hazard: pd.DataFrame) -> FloatArray:
         """Log hazards without uninformative markers, unless the patient has nothing else."""
         values = log_hazard.to_numpy(dtype=np.float64, copy=True)
-        dull = self._is_uninformative()
+        dull = self.split_share_ == 0
         others = ~np.isnan(values[:, ~dull]).all(axis=1)
         values[np.ix_(others, dull)] = np.nan
         return values
@@ -309,8 +316,8 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         )
 
 
-def find_uninformative(crossfit: CrossFit) -> tuple[str, ...]:
-    """Markers without a split in any fold model.
+def estimate_split_share(crossfit: CrossFit) -> FloatArray:
+    """Share of each marker's fold models that have a split.
 
     Parameters
     ----------
@@ -318,14 +325,12 @@ def find_uninformative(crossfit: CrossFit) -> tuple[str, ...]:
 
     Returns
     -------
-    tuple of str
+    ndarray, shape (n_markers,)
+        In [0, 1].
     """
     fold_models = [models for folds in crossfit.models for models in folds]
-    return tuple(
-        marker
-        for marker in crossfit.markers
-        if not any(models[marker].has_split() for models in fold_models)
-    )
+    splits = [[models[marker].has_split() for marker in crossfit.markers] for models in fold_models]
+    return np.asarray(np.mean(splits, axis=0), dtype=np.float64)
 
 
 def _baseline_variance(crossfit: CrossFit, uninformative: tuple[str, ...]) -> float:
@@ -337,7 +342,7 @@ def _baseline_variance(crossfit: CrossFit, uninformative: tuple[str, ...]) -> fl
         for marker in informative or crossfit.markers
     ]
     found = [b.log_variance_at(crossfit.horizon) for b in baselines if b is not None]
-    return float(np.mean(found)) if found else 0.0
+    return (1 - 1 / crossfit.n_folds) * float(np.mean(found)) if found else 0.0
 
 
 def estimate_error_correlation(margin: FloatArray) -> FloatArray:
