@@ -111,8 +111,8 @@ class SurvivalSpec:
     parameterisation: Literal["auto", "centred", "non_centred"] = "auto"
     events_for_centring: float = 1000.0
     chains: int = 4
-    tune: int = 1000
-    draws: int = 1000
+    tune: int = 1500
+    draws: int = 2000
     target_accept: float = 0.99
     max_rhat: float = 1.01
     min_ess: float = 400.0
@@ -152,15 +152,15 @@ class SurvivalSpec:
         Returns
         -------
         SurvivalSpec
-            Two chains of 500 + 500 draws; R-hat below 1.05, effective sample sizes of 100, 1 % of
+            Two chains of 750 + 1000 draws; R-hat below 1.05, effective sample sizes of 100, 1 % of
             the draws divergent at most. Only posterior means of held-out patients are used, and
             their Monte Carlo error is a tenth of the posterior sd at 100 effective draws.
         """
         return dataclasses.replace(
             self,
             chains=min(self.chains, 2),
-            tune=min(self.tune, 500),
-            draws=min(self.draws, 500),
+            tune=min(self.tune, 750),
+            draws=min(self.draws, 1000),
             target_accept=min(self.target_accept, 0.95),
             max_rhat=1.05,
             min_ess=100.0,
