@@ -24,15 +24,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sampling")]
 
 
 @pytest.fixture(scope="module")
-def tissue():
-    # Markers and regions as in the compiled model of the session: 2 x 2.
+def tissue(compiled_weibull):
     simulated = simulate_study(n_patients=120, markers=2, regions=2, seed=11)
     study = build_study(
         {"study": {"name": "null", "endpoint": "event", "horizon": 24}},
         simulated.patients,
         simulated.measurements,
     )
-    return build_feature_table(study).values, outcome(study)
+    # Under the names of the model that the session has compiled, 2 markers x 2 regions.
+    features = build_feature_table(study).values.set_axis(compiled_weibull.columns, axis=1)
+    return features, outcome(study)
 
 
 def shuffled(y: pd.DataFrame, shuffle: int) -> pd.DataFrame:

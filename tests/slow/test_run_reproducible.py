@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -89,13 +92,21 @@ def write_study(folder: Path, *, shuffle: bool = False) -> Path:
 
 
 def start(code: str, words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *words],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Run in a session of its own, so that what a kill leaves behind can be cleared away."""
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *words],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        code_of_exit = process.wait(timeout=600)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        said.seek(0)
+        return subprocess.CompletedProcess(words, code_of_exit, "", said.read())
 
 
 @pytest.fixture(scope="module")
@@ -141,13 +152,15 @@ def test_jobs_rows_and_threads_do_not_matter(reference, tmp_path):
     assert_same_files(tmp_path / "out", reference)
 
 
-@pytest.mark.parametrize("after", STEPS)
-def test_killed_run_resumes_to_the_same_files(after, reference, tmp_path):
+def test_run_killed_after_each_step_in_turn_ends_with_the_same_files(reference, tmp_path):
     study = write_study(tmp_path / "study")
     words = ["run", str(study), "--out", str(tmp_path / "out"), "--jobs", "2"]
-    assert start(KILLED, [after, *words]).returncode == -9
     steps = tmp_path / "out" / ".times_stats"
-    assert (steps / (after if after != "finish" else "comparison")).is_dir()
+    for number, after in enumerate(STEPS):
+        killed = start(KILLED, [after, *words])
+        assert killed.returncode == -9, (after, killed.stderr)
+        kept = {path.name for path in steps.iterdir() if path.is_dir()}
+        assert kept == set(STEPS[: number + 1]) - {"finish"}
     done = start(RUN, words)
     assert done.returncode == 0, done.stderr
     assert_same_files(tmp_path / "out", reference)
