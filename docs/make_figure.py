@@ -30,7 +30,9 @@ ANALYSES = {"all": "Every patient, one marker", "complete": "Patients with all s
 def read_estimates(folder: Path) -> pd.DataFrame:
     """Return the concordance rows of single models, best first."""
     table = pd.read_csv(folder / "comparison.csv", keep_default_na=False)
-    alone = (table["reference"] == "") & (table["model"] != "null")  # the null is the line at 1/2
+    alone = (table["reference"] == "") & (
+        table["model"] != "no_predictors"
+    )  # the null is the line at 1/2
     rows = table[alone & (table["metric"] == METRIC)]
     if rows.empty:
         raise SystemExit(f"error: {folder / 'comparison.csv'} holds no {METRIC} of a single model")

@@ -177,7 +177,12 @@ def test_every_other_option_runs(tmp_path):
     done = start(RUN, ["run", str(study), "--out", str(out), "--jobs", "2"])
     assert done.returncode == 0, done.stderr
     comparison = pd.read_csv(out / "comparison.csv")
-    assert set(comparison["model"]) >= {"null", "times_score", "survival_model", "ridge_cox"}
+    assert set(comparison["model"]) >= {
+        "no_predictors",
+        "times_score",
+        "survival_model",
+        "ridge_cox",
+    }
     assert not set(comparison["model"]) & {"tnm", "stage_and_score"}
     estimate = comparison[comparison["metric"] == "concordance_uno"]["estimate"]
     assert estimate.notna().all()

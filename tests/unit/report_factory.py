@@ -31,9 +31,9 @@ MODELS = {
     "stage_and_score": 0.041,
     "tnm": -0.006,
     "bclc": 0.014,
-    "null": -0.1,
+    "no_predictors": -0.1,
 }
-REFERENCES = ("null", "tnm", "bclc", "levels_ridge_cox")
+REFERENCES = ("no_predictors", "tnm", "bclc", "levels_ridge_cox")
 
 
 def make_comparison(*, n: int, events: int, seed: int = 0) -> pd.DataFrame:
@@ -47,7 +47,7 @@ def make_comparison(*, n: int, events: int, seed: int = 0) -> pd.DataFrame:
             estimate = centre + effect + rng.normal(0, se / 12)
             if metric == "ipa_horizon":
                 estimate = 0.4 * (shift + 0.1)
-            if model == "null":
+            if model == "no_predictors":
                 estimate = {"ipa_horizon": 0.0, "calibration_slope": np.nan}.get(
                     metric, 0.5 if "conc" in metric or "auc" in metric else estimate
                 )
@@ -55,7 +55,7 @@ def make_comparison(*, n: int, events: int, seed: int = 0) -> pd.DataFrame:
             alone[model, metric] = (estimate, se)
     for reference in ("", *REFERENCES):
         for model in MODELS:
-            if model == reference or (reference and model == "null"):
+            if model == reference or (reference and model == "no_predictors"):
                 continue
             for metric in METRICS:
                 estimate, se = alone[model, metric]

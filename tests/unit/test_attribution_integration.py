@@ -105,7 +105,7 @@ def test_tables_are_tidy_and_detectable_difference_is_2_8_standard_errors(strong
         strong.differences["minimal_detectable_difference"], 2.8 * strong.differences["se"]
     )
     assert set(strong.table["model"]) == {
-        "null", "stage", "stage_levels", "stage_tumour_region", "stage_all_regions",
+        "no_predictors", "stage", "stage_levels", "stage_tumour_region", "stage_all_regions",
         "levels", "tumour_region", "all_regions",
     }  # fmt: skip
     assert strong.table["estimate"].notna().all()

@@ -222,11 +222,11 @@ def _compare_rungs(
     for learner in (RIDGE, BOOSTED):
         compared = compare(
             outcome,
-            [predictions["null"], *(predictions[f"{learner}/{rung}"] for rung in rungs)],
+            [predictions["no_predictors"], *(predictions[f"{learner}/{rung}"] for rung in rungs)],
             times=times,
             horizon=float(times[-1]),
             references=list(dict.fromkeys(reference for _, reference in pairs)),
-            null="null",
+            null="no_predictors",
             folds=folds,
             strata=strata,
             n_resamples=n_resamples,

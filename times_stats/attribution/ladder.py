@@ -45,7 +45,7 @@ def predict_ladder(
     Returns
     -------
     dict
-        "null" and "<learner>/<rung>" to its prediction, named after the rung.
+        "no_predictors" and "<learner>/<rung>" to its prediction, named after the rung.
     tuple of str
         Markers of which a column was only standardised in some fold, for want of a usable power.
     """
@@ -56,7 +56,7 @@ def predict_ladder(
         for repeat, fold in tasks
     )
     survival_free = [f"{BOOSTED}/{rung}" for rung in data.rungs()]
-    keys = ["null", *(f"{RIDGE}/{rung}" for rung in data.rungs())]
+    keys = ["no_predictors", *(f"{RIDGE}/{rung}" for rung in data.rungs())]
     risk = {key: np.full((n_repeats, n), np.nan) for key in [*keys, *survival_free]}
     survival = {key: np.full((n_repeats, n, times.size), np.nan) for key in keys}
     plain: set[str] = set()
@@ -72,7 +72,7 @@ def predict_ladder(
             name=key.rpartition("/")[2],
             risk=values,
             survival=survival.get(key),
-            linear_predictor=None if key == "null" else values,
+            linear_predictor=None if key == "no_predictors" else values,
         )
         for key, values in risk.items()
     }
@@ -87,7 +87,7 @@ def _predict_fold(
     null = NullModel().fit(y, y)
     new = outcome.iloc[held_out]
     part: dict[str, tuple[FloatArray, FloatArray | None]] = {
-        "null": (null.predict(new), null.predict_survival(new, times=times))
+        "no_predictors": (null.predict(new), null.predict_survival(new, times=times))
     }
     designs, plain = data.build_designs(train)
     for rung, design in designs.items():

@@ -203,7 +203,7 @@ def learn_fold(
         predictor[name] = np.asarray(rival.predict(new), dtype=float)
         survival[name] = np.asarray(rival.predict_survival(new, times=settings.times), dtype=float)
 
-    fit_rival("null", NullModel(), y_train, outcome.iloc[test], y_train)
+    fit_rival("no_predictors", NullModel(), y_train, outcome.iloc[test], y_train)
     n_borrowed = 0
     known = stages.notna().all(axis=1).to_numpy()
     seen = train[known[train]]

@@ -235,7 +235,7 @@ def _seed(prepared: Prepared, name: str) -> int:
 def predictions(nested: NestedPredictions, stages: pd.DataFrame) -> list[Prediction]:
     """Turn the outer loop's arrays into predictions to compare, on patients with every stage."""
     known = stages.notna().all(axis=1).to_numpy()
-    unscaled = {"null", *stages.columns}
+    unscaled = {"no_predictors", *stages.columns}
     return [
         Prediction(
             name=name,
@@ -256,7 +256,7 @@ def _compare(prepared: Prepared, nested: NestedPredictions, fit: SurvivalFit) ->
         times=nested.times,
         horizon=prepared.study.horizon,
         references=[*stages.columns, "levels_ridge_cox"],
-        null="null",
+        null="no_predictors",
         strata=None if strata is None else strata.loc[known].to_numpy(),
         folds=prepared.comparable[:, known.to_numpy()],
         n_resamples=prepared.study.evaluate.n_resamples,

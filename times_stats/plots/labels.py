@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 MODEL_LABELS: dict[str, str] = {
-    "null": "No predictors",
+    "no_predictors": "No predictors",
     "tnm": "TNM stage",
     "bclc": "BCLC stage",
     "times_score": "TIMES score",
@@ -25,7 +25,7 @@ MODEL_LABELS: dict[str, str] = {
 """Readable name of each model key; unknown keys are made readable by `model_label`."""
 
 MODEL_DESCRIPTIONS: dict[str, str] = {
-    "null": "Kaplan–Meier curve of the training patients, the same for everyone.",
+    "no_predictors": "Kaplan–Meier curve of the training patients, the same for everyone.",
     "times_score": "One boosted model per marker, pooled by inverse variance.",
     "survival_model": "Hierarchical Bayesian model on the cross-fitted evidence of each marker "
     "and region.",

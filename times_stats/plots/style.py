@@ -23,7 +23,7 @@ MODEL_COLOURS: dict[str, str] = {
     "stage_and_score": "#3A9BD6",
     "tnm": "#1A1A1A",
     "bclc": "#6B6B6B",
-    "null": "#949494",
+    "no_predictors": "#949494",
 }
 """Colour of each model, the same in every figure (after Okabe and Ito, darkened to 3:1)."""
 

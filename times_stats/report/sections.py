@@ -96,7 +96,7 @@ def _comparison(contents: ReportContents) -> Section:
         pictures=[
             figures.comparison_picture(table, reference=reference)
             for reference in ["", *references]
-            if reference in drawn and reference != "null"
+            if reference in drawn and reference != "no_predictors"
         ],
         tables=[
             table_views.comparison_table(table),

@@ -389,7 +389,7 @@ def front_table(
     body += [[Cell(name), *map(Cell, values)] for name, values in rows]
     tables = [contents.shown_comparison for contents in analyses]
     models = list(dict.fromkeys(model for table in tables for model in ordered_models(table)))
-    models.sort(key=lambda model: model == "null")
+    models.sort(key=lambda model: model == "no_predictors")
     for model in models:
         cells = []
         for table in tables:

@@ -30,7 +30,7 @@ def _noun(model: str) -> str:
 
 def _sort_answers(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Split paired differences by what their interval says; "no predictors" is left out."""
-    paired = rows[(rows["reference"] != "") & (rows["reference"] != "null")]
+    paired = rows[(rows["reference"] != "") & (rows["reference"] != "no_predictors")]
     better, worse = paired["lower"] > 0, paired["upper"] < 0
     return {
         "better": paired[better],
