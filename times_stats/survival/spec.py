@@ -152,14 +152,14 @@ class SurvivalSpec:
         Returns
         -------
         SurvivalSpec
-            Two chains of 750 + 1000 draws; R-hat below 1.05, effective sample sizes of 100, 1 % of
+            Two chains of 1000 + 1000 draws; R-hat below 1.05, effective sample sizes of 100, 1 % of
             the draws divergent at most. Only posterior means of held-out patients are used, and
             their Monte Carlo error is a tenth of the posterior sd at 100 effective draws.
         """
         return dataclasses.replace(
             self,
             chains=min(self.chains, 2),
-            tune=min(self.tune, 750),
+            tune=min(self.tune, 1000),
             draws=min(self.draws, 1000),
             target_accept=min(self.target_accept, 0.95),
             max_rhat=1.05,
