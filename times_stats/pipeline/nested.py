@@ -6,7 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -326,6 +326,8 @@ def predict_nested(
         pieces = learning.result()
 
     spec = compiled.spec.for_folds()
+    # Slopes of raw values are less well identified than those of evidence: smaller steps.
+    careful = replace(spec, target_accept=max(spec.target_accept, 0.99))
     shape = folds.shape
     names = [*pieces[0].linear_predictor, SURVIVAL, RAW]
     predictor = {name: np.full(shape, np.nan) for name in names}
@@ -338,15 +340,15 @@ def predict_nested(
             survival[name][repeat, test] = piece.survival[name]
         above_cut[repeat, test] = piece.score_test - piece.cut_off
         cohort_train, cohort_test = outcome["cohort"].iloc[train], outcome["cohort"].iloc[test]
-        for name, known, new, prior in (
-            (SURVIVAL, piece.evidence_train, piece.evidence_test, None),
-            (RAW, piece.raw_train, piece.raw_test, (0.0, 0.5)),
+        for name, settled, known, new, prior in (
+            (SURVIVAL, spec, piece.evidence_train, piece.evidence_test, None),
+            (RAW, careful, piece.raw_train, piece.raw_test, (0.0, 0.5)),
         ):
             with warnings.catch_warnings():
                 # A fit that failed its gate is counted in `fits`, not announced one by one.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 fit = fit_survival(
-                    spec,
+                    settled,
                     known,
                     outcome.iloc[train],
                     cohort=cohort_train,
