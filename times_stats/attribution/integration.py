@@ -88,8 +88,8 @@ def integration_test(
     sensitivity estimate is above 0; "levels suffice" if the interval lies below `margin` and every
     sensitivity estimate is below it; else "cannot tell", and the statement names the analyses that
     disagree. More than the headline is asked for because its interval is conditional on the fitted
-    models and too narrow: see ``benchmarks/calibration/location_verdict.txt``, which also gives the
-    frequency of each verdict in simulated studies.
+    models: see ``benchmarks/calibration/location_verdict.txt``, which also gives the frequency of
+    each verdict in simulated studies.
 
     Levels and contrasts share one learned penalty, so that the contrast block cannot be shrunk away
     on its own: the two rungs would then coincide, and their paired standard error collapse.

@@ -11,10 +11,10 @@ type Verdict = Literal["location adds", "levels suffice", "cannot tell"]
 def decide(lower: float, upper: float, sensitivity: Sequence[float], *, margin: float) -> Verdict:
     """Read the headline interval of the gain from location together with the other analyses.
 
-    The intervals are conditional on the fitted models, which makes them too narrow: in 40
-    simulated studies for each of three location effects their standard error was 15 to 25 % below
-    the spread over studies (``benchmarks/calibration/location_verdict.txt``). One interval barely
-    on one side is therefore not enough: every sensitivity analysis has to point the same way.
+    The intervals are conditional on the fitted models: how their standard error compares with the
+    spread over simulated studies stands in ``benchmarks/calibration/location_verdict.txt`` (with
+    the strongest effect it is the smaller of the two). One interval barely on one side is therefore
+    not enough: every sensitivity analysis has to point the same way.
 
     Parameters
     ----------
