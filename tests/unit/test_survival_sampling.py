@@ -17,8 +17,8 @@ from times_stats.survival.sampling import compile_survival, fit_survival
 from times_stats.survival.spec import SurvivalSpec
 from times_stats.survival.storage import load_posterior, save_posterior
 
-WEIBULL = SurvivalSpec().for_folds()
-MSPLINE = SurvivalSpec(baseline="mspline").for_folds()
+WEIBULL = dataclasses.replace(SurvivalSpec().for_folds(), tune=500, draws=500)
+MSPLINE = dataclasses.replace(WEIBULL, baseline="mspline")
 COHORTS = ["east", "north", "south"]
 
 
