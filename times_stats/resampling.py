@@ -184,6 +184,30 @@ rows of a patient together
     return labels
 
 
+def split_folds(folds: IntArray, labels: ArrayLike) -> IntArray:
+    """Split every fold by a label, so that only patients of one fold and one label share a value.
+
+    Parameters
+    ----------
+    folds : ndarray of int, shape (n_repeats, n_rows)
+        Fold labels, 0 or more.
+    labels : array-like, shape (n_rows,)
+        Label of each row, such as its cohort.
+
+    Returns
+    -------
+    ndarray of int, shape (n_repeats, n_rows)
+        Labels of the parts, 0 or more; the folds themselves where there is one label.
+
+    Examples
+    --------
+    >>> split_folds(np.array([[0, 0, 1]]), ["a", "b", "b"])
+    array([[0, 1, 3]])
+    """
+    names, codes = _codes(labels)
+    return folds * len(names) + codes
+
+
 def bootstrap_weights(n: int, *, n_resamples: int, rng: np.random.Generator) -> IntArray:
     """Draw how often each patient occurs in each bootstrap resample.
 

@@ -23,7 +23,7 @@ from times_stats.attribution.verdict import Verdict, decide, describe_agreement
 from times_stats.errors import InputError
 from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.features.matrix import complete_markers, marker_levels
-from times_stats.resampling import check_folds, spawn_rng
+from times_stats.resampling import check_folds, spawn_rng, split_folds
 
 METRIC = "concordance_uno_within_folds"
 _N_TIMES = 8
@@ -176,7 +176,7 @@ def integration_test(
         table,
         rungs=data.rungs(),
         times=times,
-        folds=_comparable(folds[:, keep], table),
+        folds=split_folds(folds[:, keep], table["cohort"]) if "cohort" in table else folds[:, keep],
         strata=None if strata is None else np.asarray(strata)[keep],
         n_resamples=n_resamples,
         seed=seed,
@@ -195,14 +195,6 @@ def integration_test(
         statement=statement,
         notes=tuple(notes),
     )
-
-
-def _comparable(folds: IntArray, outcome: pd.DataFrame) -> IntArray:
-    """Label of each patient's test fold and cohort: only patients of one label are ranked."""
-    if "cohort" not in outcome:
-        return folds
-    codes = np.unique(outcome["cohort"].astype(str), return_inverse=True)[1]
-    return folds * (int(codes.max()) + 1) + codes
 
 
 def _compare_rungs(

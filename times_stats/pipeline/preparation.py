@@ -15,7 +15,7 @@ from times_stats.boosting.marker_model import Objective
 from times_stats.features.matrix import FeatureTable, build_feature_table
 from times_stats.nonparametric import check_censoring_strata, ipcw_weights
 from times_stats.pipeline.nested import NestedSettings
-from times_stats.resampling import assign_folds, spawn_rng
+from times_stats.resampling import assign_folds, spawn_rng, split_folds
 from times_stats.score.pooling import Rule
 from times_stats.staging.recorded import read_recorded_stage
 from times_stats.survival.spec import SurvivalSpec
@@ -48,8 +48,7 @@ class Prepared:
         Patients with the same label can be ranked against each other: their predictions come from
         one training set, and differences between cohorts do not enter.
         """
-        codes = np.unique(self.outcome["cohort"], return_inverse=True)[1]
-        return self.folds * (int(codes.max()) + 1) + codes
+        return split_folds(self.folds, self.outcome["cohort"])
 
     @property
     def strata(self) -> pd.Series | None:
