@@ -194,6 +194,47 @@ def _add_rows(faults: Faults, wrong: np.ndarray, what: str, remedy: str) -> None
         faults.add(f"{what} in row {name_rows(np.flatnonzero(wrong))}: {remedy}")
 
 
+def check_points(points: object, *, name: str = "points") -> FloatArray:
+    """Return points of the plane as a clean array.
+
+    Parameters
+    ----------
+    points : array-like, shape (n, 2)
+        x and y of each point, micrometres; no point at all is allowed.
+    name : str
+        Name of the argument in messages.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 2)
+
+    Raises
+    ------
+    InputError
+        If the array is not numeric, of another shape, or holds a value that is not finite.
+
+    Examples
+    --------
+    >>> check_points([(1, 2), (3, 4)]).shape
+    (2, 2)
+    >>> check_points([]).shape
+    (0, 2)
+    """
+    try:
+        array = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} are not numeric: give x and y of each point") from None
+    if array.size == 0:
+        return np.empty((0, 2))
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise InputError(f"{name} have shape {array.shape}: give x and y of each point, (n, 2)")
+    faults = Faults()
+    wrong = ~np.isfinite(array).all(axis=1)
+    _add_rows(faults, wrong, f"{name} are missing or infinite", "leave these points out")
+    faults.raise_if_any()
+    return np.ascontiguousarray(array)
+
+
 def as_survival_table(y: object) -> pd.DataFrame:
     """Return an outcome table with float ``time`` and integer ``event``.
 

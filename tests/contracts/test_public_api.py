@@ -73,6 +73,14 @@ BUILT = [
     "simulate.simulate_study",
     "audit.find_leakage",
     "staging.read_recorded_stage",
+    "features.ripley_k",
+    "features.besag_l",
+    "features.pair_correlation",
+    "features.cross_k",
+    "features.cross_l",
+    "features.nearest_neighbour_g",
+    "features.cross_g",
+    "regions.Window",
 ]
 STAGES = [
     "child_pugh",
@@ -90,14 +98,6 @@ STAGES = [
 ]
 PLANNED = [
     "datasets.load_lung_vectra",
-    "features.ripley_k",
-    "features.besag_l",
-    "features.pair_correlation",
-    "features.cross_k",
-    "features.cross_l",
-    "features.nearest_neighbour_g",
-    "features.cross_g",
-    "regions.Window",
     "regions.tumour_boundary",
     "regions.signed_distance",
     "audit.check_run",
