@@ -207,9 +207,9 @@ def test_faults_are_named():
         features.ripley_k(points, window=SQUARE, r=["a"])
     with pytest.raises(InputError, match="the same points: use ripley_k"):
         features.cross_k(points, points, window=SQUARE, r=[5])
-    with pytest.raises(InputError, match="types is missing in row 1"):
+    with pytest.raises(InputError, match="cell_type is missing in row 1"):
         features.cross_k_all(points, ["A", None, "B"], window=SQUARE, r=[5])
-    with pytest.raises(InputError, match=r"types has shape \(2,\)"):
+    with pytest.raises(InputError, match=r"cell_type has shape \(2,\)"):
         features.cross_k_all(points, ["A", "B"], window=SQUARE, r=[5])
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from times_stats import features as features_package
-from times_stats.errors import DataWarning, NotBuiltError
+from times_stats.errors import DataWarning
 from times_stats.features import (
     build_feature_table,
     complete_markers,
@@ -134,9 +133,3 @@ def test_only_markers_with_equal_regional_means_are_scaled_by_region():
     )
     assert scaled_by_region(frame) == ["A", "C"]
     assert scaled_by_region(frame, tolerance=0.01) == ["C"]
-
-
-@pytest.mark.parametrize("name", ["ripley_k", "cross_l", "pair_correlation"])
-def test_spatial_functions_are_planned(name):
-    with pytest.raises(NotBuiltError, match="is not built yet"):
-        getattr(features_package, name)()

@@ -10,7 +10,7 @@ from scipy.stats import beta, chi2
 
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
-from times_stats.features.point_checks import check_points_in_window
+from times_stats.features.point_checks import check_level, check_points_in_window
 from times_stats.regions.window import Window
 
 
@@ -117,7 +117,7 @@ def positive_fraction(positive: ArrayLike, *, confidence_level: float = 0.95) ->
     if values.ndim != 1 or not np.isin(values, (0, 1)).all():
         raise InputError("positive is not a list of true and false: give one for each cell")
     n, k = values.size, int(values.sum())
-    tail = (1.0 - _check_level(confidence_level)) / 2.0
+    tail = (1.0 - check_level(confidence_level)) / 2.0
     lower = float(beta.ppf(tail, k, n - k + 1)) if k > 0 else 0.0
     upper = float(beta.ppf(1.0 - tail, k + 1, n - k)) if k < n else 1.0
     return IntervalEstimate(k / n, lower, upper, n, "")
@@ -158,12 +158,7 @@ def poisson_interval(
     array([ 3.689, 18.39 ])
     """
     k = np.asarray(count, dtype=np.float64)
-    tail = (1.0 - _check_level(confidence_level)) / 2.0
+    tail = (1.0 - check_level(confidence_level)) / 2.0
     lower = np.where(k > 0, chi2.ppf(tail, np.maximum(2.0 * k, 1.0)) / 2.0, 0.0)
     return np.asarray(lower), np.asarray(chi2.ppf(1.0 - tail, 2.0 * k + 2.0) / 2.0)
 
-
-def _check_level(confidence_level: float) -> float:
-    if not 0.0 < confidence_level < 1.0:
-        raise InputError(f"confidence_level is {confidence_level}: give a number between 0 and 1")
-    return float(confidence_level)

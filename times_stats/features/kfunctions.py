@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.features.cell_types import type_codes
 from times_stats.features.pair_sums import CORRECTIONS, Correction, sum_pairs
 from times_stats.features.point_checks import (
     check_choice,
     check_points_in_window,
     check_radii,
-    check_types,
 )
 from times_stats.regions.window import Window
 
@@ -213,7 +214,7 @@ def cross_l(
 
 def cross_k_all(
     points: ArrayLike,
-    types: ArrayLike,
+    cell_type: ArrayLike,
     *,
     window: Window,
     r: ArrayLike,
@@ -225,7 +226,7 @@ def cross_k_all(
     ----------
     points : array-like of shape (n, 2)
         Micrometres, inside the window.
-    types : array-like of shape (n,)
+    cell_type : array-like of shape (n,)
         Type of each point.
     window, r, correction
         As in `ripley_k`.
@@ -249,8 +250,9 @@ def cross_k_all(
     array([5000.])
     """
     checked = check_points_in_window(points, window, name="points")
-    names, codes = check_types(types, len(checked))
     radii = check_radii(r)
+    names = sorted(pd.Series(np.ravel(cell_type)).dropna().unique())
+    codes = type_codes(cell_type, types=names or [""], n_cells=len(checked))
     k = _all_k(checked, codes, len(names), window=window, r=radii, correction=correction)
     coords = {"type_from": names, "type_to": names, "r": radii}
     return xr.DataArray(k, coords, ("type_from", "type_to", "r"), "k")

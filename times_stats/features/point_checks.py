@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from times_stats._checks import Faults, check_points, name_rows, nearest_key
-from times_stats._typing import FloatArray, IntArray
+from times_stats._checks import check_points, name_rows, nearest_key
+from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.regions.window import Window
 
@@ -112,43 +112,6 @@ def check_choice(value: str, known: tuple[str, ...], *, name: str) -> None:
         raise InputError(f"{name} is {value!r}: use {' or '.join(known)}{hint}")
 
 
-def check_types(types: ArrayLike, n: int) -> tuple[list[str], IntArray]:
-    """Return the names of the types that occur, sorted, and the code of each point.
-
-    Parameters
-    ----------
-    types : array-like of shape (n,)
-        Type of each point.
-    n : int
-        Number of points.
-
-    Returns
-    -------
-    names : list of str
-    codes : ndarray of int of shape (n,)
-
-    Raises
-    ------
-    InputError
-        If there is not one type for each point, or one is missing.
-
-    Examples
-    --------
-    >>> check_types(["B", "A", "B"], 3)
-    (['A', 'B'], array([1, 0, 1]))
-    """
-    labels = np.asarray(types, dtype=object)
-    if labels.shape != (n,):
-        raise InputError(f"types has shape {labels.shape}: give one for each of the {n} points")
-    faults = Faults()
-    missing = np.array([label is None or label != label or label == "" for label in labels], bool)
-    if missing.any():
-        faults.add(f"types is missing in row {name_rows(np.flatnonzero(missing))}: name every type")
-    faults.raise_if_any()
-    names, codes = np.unique(labels.astype(str), return_inverse=True)
-    return [str(name) for name in names], codes.astype(np.int64)
-
-
 def check_positive(value: float, *, name: str, what: str) -> float:
     """Return a number that must be positive and finite.
 
@@ -179,3 +142,30 @@ def check_positive(value: float, *, name: str, what: str) -> float:
     if not (np.isfinite(number) and number > 0):
         raise InputError(f"{name} is {value}: give positive {what}")
     return number
+
+
+def check_level(confidence_level: float) -> float:
+    """Return a confidence level between 0 and 1.
+
+    Parameters
+    ----------
+    confidence_level : float
+        Number given.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If it is not between 0 and 1.
+
+    Examples
+    --------
+    >>> check_level(0.95)
+    0.95
+    """
+    if not 0.0 < confidence_level < 1.0:
+        raise InputError(f"confidence_level is {confidence_level}: give a number between 0 and 1")
+    return float(confidence_level)
