@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "Study": "times_stats.tables.study",
-    "read_study": "times_stats.tables.study",
+    "read_study": "times_stats.studies.reading",
     "TimesScore": "times_stats.score.times_score",
     "run": "times_stats.pipeline",
     "RunResult": "times_stats.pipeline",
@@ -34,6 +34,7 @@ _EXPORTS = {
             "score",
             "simulate",
             "staging",
+            "studies",
             "survival",
             "tables",
         )

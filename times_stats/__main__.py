@@ -1,4 +1,4 @@
-"""The command line: ``times-stats demo``, ``run`` and ``score``."""
+"""The command line: ``times-stats demo``, ``run``, ``features`` and ``score``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from times_stats import __version__
 from times_stats.errors import InputError, NotBuiltError, TimesStatsError, TimesStatsWarning
 
 PLANNED = {
-    "features": "the feature table alone",
     "stage": "stages and scores from clinical columns",
     "compare": "anybody's risk score against the staging systems",
     "simulate": "a synthetic study with known truth",
@@ -50,25 +49,39 @@ def _parser() -> argparse.ArgumentParser:
     common = _Parser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="print errors only")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    fitting = _Parser(add_help=False)
-    fitting.add_argument("--seed", type=_non_negative, help="instead of the study's seed")
-    fitting.add_argument(
+    jobs = _Parser(add_help=False)
+    jobs.add_argument(
         "--jobs",
         type=_positive,
         default=os.cpu_count() or 1,
         help="processes; the results do not depend on it (default: %(default)s)",
     )
+    spreading = _Parser(add_help=False, parents=[jobs])
+    spreading.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="measure cells on a Dask cluster, such as tcp://host:8786; on this machine otherwise",
+    )
+    fitting = _Parser(add_help=False)
+    fitting.add_argument("--seed", type=_non_negative, help="instead of the study's seed")
     parser = _Parser(prog="times-stats", description="From cells in tissue regions to a prognosis.")
     parser.add_argument("--version", action="version", version=f"times_stats {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     demo = commands.add_parser(
-        "demo", parents=[common, fitting], help="the whole analysis on the shipped HCC data"
+        "demo", parents=[common, fitting, jobs], help="the whole analysis on the shipped HCC data"
     )
     demo.add_argument("--out", required=True, type=Path, help="folder to write to")
-    run = commands.add_parser("run", parents=[common, fitting], help="the same on your study")
+    run = commands.add_parser(
+        "run", parents=[common, fitting, spreading], help="the same on your study"
+    )
     run.add_argument("study", type=Path, help="study file (TOML)")
     run.add_argument("--out", required=True, type=Path, help="folder to write to")
-    score = commands.add_parser("score", parents=[common], help="apply a fitted model")
+    features = commands.add_parser(
+        "features", parents=[common, spreading], help="the feature table of a study with cells"
+    )
+    features.add_argument("study", type=Path, help="study file (TOML) with [cells]")
+    features.add_argument("--out", required=True, type=Path, help="file: .csv or .parquet")
+    score = commands.add_parser("score", parents=[common, jobs], help="apply a fitted model")
     score.add_argument("model", type=Path, help="the model/ folder of a run")
     score.add_argument("--study", required=True, type=Path, help="study file of the new patients")
     score.add_argument("--out", required=True, type=Path, help="CSV file to write")
@@ -119,19 +132,31 @@ def _demo(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     from times_stats.pipeline.analysis import run
-    from times_stats.tables.study import read_study
+    from times_stats.pipeline.cluster import working_on
+    from times_stats.studies.reading import read_study
 
-    study = read_study(args.study)
-    result = run(
-        study, out=args.out, seed=args.seed, jobs=args.jobs, display=_Display(quiet=args.quiet)
-    )
+    display = _Display(quiet=args.quiet)
+    with working_on(args.dask), display.step("study") as advance:
+        study = read_study(args.study, jobs=args.jobs, advance=advance)
+    result = run(study, out=args.out, seed=args.seed, jobs=args.jobs, display=display)
     print(f"report: {result.out / 'report.html'}")
+
+
+def _features(args: argparse.Namespace) -> None:
+    from times_stats.pipeline.cell_features import write_features
+    from times_stats.pipeline.cluster import working_on
+
+    display = _Display(quiet=args.quiet)
+    with working_on(args.dask):
+        table = write_features(args.study, out=args.out, jobs=args.jobs, display=display)
+    if not args.quiet:
+        print(f"{table['patient_id'].nunique()} patients, {len(table)} features: {args.out}")
 
 
 def _score(args: argparse.Namespace) -> None:
     from times_stats.pipeline.application import apply_saved_model
 
-    table = apply_saved_model(args.model, args.study, out=args.out)
+    table = apply_saved_model(args.model, args.study, out=args.out, jobs=args.jobs)
     if not args.quiet:
         print(f"{len(table)} patients scored: {args.out}")
 
@@ -162,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NotBuiltError as error:
         print(f"times-stats: error: {error}", file=sys.stderr)
         return 2
-    work = {"demo": _demo, "run": _run, "score": _score}[args.command]
+    work = {"demo": _demo, "run": _run, "features": _features, "score": _score}[args.command]
     with warnings.catch_warnings():
         if not args.debug:
             warnings.simplefilter("ignore")

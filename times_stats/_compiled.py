@@ -40,7 +40,8 @@ def compiled[F: Callable[..., Any]](function: F) -> F:
     >>> total(np.array([1.0, 2.5]))
     3.5
     """
-    return cast("F", numba.njit(cache=_is_kept(function), nogil=True, error_model="numpy")(function))
+    compile_ = numba.njit(cache=_is_kept(function), nogil=True, error_model="numpy")
+    return cast("F", compile_(function))
 
 
 def _is_kept(function: Callable[..., Any]) -> bool:

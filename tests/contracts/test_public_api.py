@@ -81,6 +81,9 @@ BUILT = [
     "features.nearest_neighbour_g",
     "features.cross_g",
     "regions.Window",
+    "regions.tumour_boundary",
+    "regions.signed_distance",
+    "datasets.load_lung_vectra",
 ]
 STAGES = [
     "child_pugh",
@@ -97,9 +100,6 @@ STAGES = [
     "erasl_post",
 ]
 PLANNED = [
-    "datasets.load_lung_vectra",
-    "regions.tumour_boundary",
-    "regions.signed_distance",
     "audit.check_run",
     *(f"staging.{system}{suffix}" for system in STAGES for suffix in ("", "_bounds")),
 ]
@@ -359,6 +359,6 @@ def test_options_are_keyword_only():
 def test_every_public_object_stands_in_the_reference():
     page = (PACKAGE.parent / "docs" / "reference" / "index.rst").read_text(encoding="utf-8")
     listed = set(re.findall(r"^ +times_stats\.(\S+)$", page, re.MULTILINE))
-    aliases = {"tables.read_study", "tables.Study", "score.TimesScore"}
+    aliases = {"studies.read_study", "tables.Study", "score.TimesScore"}
     aliases |= {"pipeline.run", "pipeline.RunResult"}
     assert {name for name, _ in public_objects()} - aliases == listed

@@ -131,7 +131,11 @@ TABLE = {
     "unknown baseline": (toml("[compare]", '[survival]\nbaseline = "gamma"\n[compare]'), ["gamma"]),
     "stage column absent": (toml('["tnm"]', '["clip"]'), ["clip"]),
     "unreadable stage": (patients(put("tnm", 1, "big")), ["tnm", "P002"]),
-    "part not built": (toml("[compare]", '[cells]\npath = "c.csv"\n[compare]'), ["not built yet"]),
+    "part not built": (toml("[compare]", "[therapy]\n[compare]"), ["not built yet"]),
+    "cells beside measurements": (
+        toml("[compare]", '[cells]\npath = "c.csv"\n[compare]'),
+        ["[cells] and [measurements]", "tumour is missing"],
+    ),
     "heavy censoring": (
         # Nobody is followed to the horizon but one.
         patients(
@@ -180,7 +184,7 @@ def test_unknown_command_and_missing_option_exit_2(capsys):
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["features", "stage", "compare", "simulate", "audit", "serve"])
+@pytest.mark.parametrize("command", ["stage", "compare", "simulate", "audit", "serve"])
 def test_commands_of_later_parts_say_so(command, capsys):
     assert main([command, "--out", "x"]) == 2
     assert "not built yet" in capsys.readouterr().err

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from times_stats import datasets, regions
 from times_stats.datasets import hcc_ihc_study_file, load_hcc_ihc, load_times_published
-from times_stats.errors import DataWarning, InputError, NotBuiltError
+from times_stats.errors import DataWarning, InputError
 from times_stats.features import build_feature_table, scaled_by_region
 from times_stats.tables import build_study, outcome
 
@@ -90,10 +89,3 @@ def test_published_times_are_complete():
 def test_an_unknown_analysis_is_refused():
     with pytest.raises(InputError, match="choose 'all' or 'complete'"):
         load_hcc_ihc("some")
-
-
-def test_planned_parts_say_so():
-    with pytest.raises(NotBuiltError, match="load_lung_vectra is not built yet"):
-        datasets.load_lung_vectra()
-    with pytest.raises(NotBuiltError, match="signed_distance is not built yet"):
-        regions.signed_distance()

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 
 from times_stats.errors import DataWarning, InputError
+from times_stats.studies.reading import read_study
 from times_stats.tables.measurements import check_measurements
 from times_stats.tables.patients import check_patients
 from times_stats.tables.settings import ScoreSettings
-from times_stats.tables.study import build_study, outcome, read_new_patients, read_study
+from times_stats.tables.study import build_study, outcome
+from times_stats.tables.study_files import read_measured_patients as read_new_patients
 
 SETTINGS = {"study": {"name": "toy", "horizon": 24}, "compare": {"staging": ["tnm"]}}
 
@@ -399,8 +401,46 @@ def test_a_faulty_measurements_table_is_refused(case):
 
 SETTING_FAULTS = {
     "unknown section": ({"scor": {}}, r"section \[scor\] is unknown \(nearest: \[score\]\)"),
-    "cells": ({"cells": {}}, r"section \[cells\] is not built yet"),
-    "regions section": ({"regions": {}}, r"section \[regions\] is not built yet"),
+    "cells without a path": ({"cells": {}}, r"\[cells\] path is missing"),
+    "cells without tumour": ({"cells": {"path": "c.csv"}}, r"\[cells\] tumour is missing"),
+    "cells and measurements": (
+        {"cells": {"path": "c.csv", "tumour": ["CK"]}, "measurements": {}},
+        r"\[cells\] and \[measurements\] are both given",
+    ),
+    "regions without cells": ({"regions": {}}, r"section \[regions\] needs \[cells\]"),
+    "features without cells": ({"features": {}}, r"section \[features\] needs \[cells\]"),
+    "front beside the boundary": (
+        {"cells": {"path": "c", "tumour": ["CK"]}, "regions": {"invasive_front": [10, 20]}},
+        "invasive_front must be two micrometres",
+    ),
+    "peritumour inside the front": (
+        {"cells": {"path": "c", "tumour": ["CK"]}, "regions": {"peritumour": 50}},
+        r"peritumour ends at 50, inside the invasive front: give a distance above 100",
+    ),
+    "peritumour true": (
+        {"cells": {"path": "c", "tumour": ["CK"]}, "regions": {"peritumour": True}},
+        "peritumour must be micrometres above 0, or false",
+    ),
+    "labels without names": (
+        {"cells": {"path": "c", "tumour": ["CK"]}, "regions": {"source": "column"}},
+        "tumour_regions is missing",
+    ),
+    "annotation without files": (
+        {"cells": {"path": "c", "tumour": ["CK"]}, "regions": {"source": "annotation"}},
+        "annotation is missing",
+    ),
+    "window of one file": (
+        {"cells": {"path": "c", "tumour": ["CK"], "window": "w.geojson"}},
+        r"window must be 'tissue', or 'rectangle', or a file name with \{image_id\} in it",
+    ),
+    "falling radii": (
+        {"cells": {"path": "c", "tumour": ["CK"]}, "features": {"radii": [20, 10]}},
+        "radii must be a list of at least 2 increasing numbers above 0",
+    ),
+    "phenotypes as text": (
+        {"cells": {"path": "c", "tumour": ["CK"], "phenotypes": {"T": "CD3+"}}},
+        "phenotypes must map names to lists",
+    ),
     "unknown key": ({"study": {"horizn": 3}}, r"unknown key 'horizn' \(nearest: 'horizon'\)"),
     "planned key": ({"evaluate": {"thresholds": [0.1]}}, "thresholds is not built yet"),
     "horizon zero": ({"study": {"horizon": 0}}, "horizon must be a number above 0; got 0"),

@@ -14,6 +14,7 @@ from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.attribution.ladder import BOOSTED, RIDGE, predict_ladder
 from times_stats.attribution.rungs import (
     ALL_REGIONS,
+    FUNCTIONS,
     LEVELS,
     TUMOUR,
     LadderData,
@@ -22,6 +23,7 @@ from times_stats.attribution.rungs import (
 from times_stats.attribution.verdict import Verdict, decide, describe_agreement
 from times_stats.errors import InputError
 from times_stats.evaluation.comparison import Prediction, compare
+from times_stats.features.function_components import SpatialFunctions
 from times_stats.features.matrix import complete_markers, marker_levels
 from times_stats.resampling import check_folds, spawn_rng, split_folds
 
@@ -62,6 +64,8 @@ def integration_test(
     outcome: pd.DataFrame,
     *,
     stages: pd.DataFrame | None,
+    levels: pd.DataFrame | None = None,
+    functions: SpatialFunctions | None = None,
     folds: IntArray,
     horizon: float,
     strata: np.ndarray | None = None,
@@ -75,11 +79,13 @@ def integration_test(
     """Climb the ladder of nested models on common folds and compare the rungs, paired.
 
     Rungs: stage; + levels; + tumour region alone (what a biopsy gives); + all regions (levels and
-    location contrasts); and the last three without stage. The level of a marker is the plain mean
-    of its raw values over the regions, then transformed; a contrast is a region's transformed value
-    minus the marker's transformed level, one region a marker left out. Transforms, penalties and
-    baselines are learned in the training folds; every prediction compared is out of fold. Ridge Cox
-    is the headline, one boosted Cox on the same columns the sensitivity analysis.
+    location contrasts); + spatial functions, where there are cells (functions of distance enter by
+    two principal components each); and all but the first without stage. The level of a marker is
+    the mean of its raw values over the regions, then transformed; a contrast is a region's
+    transformed value minus the marker's transformed level, one region a marker left out.
+    Transforms, components, penalties and baselines are learned in the training folds; every
+    prediction compared is out of fold. Ridge Cox is the headline, one boosted Cox on the same
+    columns the sensitivity analysis.
     With several cohorts, cohort indicators stand in every rung.
 
     Headline: all regions minus levels, ridge Cox, with stage where recorded, in Uno's C at the
@@ -102,6 +108,11 @@ def integration_test(
         Indexed by patient_id, columns `time` (months), `event`, optional `cohort`.
     stages : DataFrame of ordered categoricals or None
         One column a staging system; patients with a missing stage are left out and counted.
+    levels : DataFrame, shape (n, n_markers), optional
+        Level of each marker, such as all its cells over all areas; the plain mean over its regions,
+        if left out.
+    functions : SpatialFunctions, optional
+        Spatial functions of the same patients, for the last rung.
     folds : int array, shape (n_repeats, n)
         Fold of each patient in each repeat.
     horizon : float
@@ -151,17 +162,20 @@ def integration_test(
     _check_same_patients(features, table, stages)
     folds = check_folds(folds, features.index.to_numpy())
     keep, notes = _choose_patients(features, stages)
-    features, table = features[keep], table[keep]
+    weighted = levels is not None
+    levels = marker_levels(features) if levels is None else levels
+    features, table, levels = features[keep], table[keep], levels[keep]
     stages = None if stages is None else stages[keep]
     data = collect_ladder(
         features,
-        levels=marker_levels(features),
+        levels=levels,
         complete=complete_markers(features),
         stages=stages,
         cohort=table.get("cohort"),
         tumour_region=tumour_region,
+        functions=None if functions is None else functions.of(keep),
     )
-    notes += _describe_data(data, tumour_region)
+    notes += _describe_data(data, tumour_region, weighted=weighted)
     times = np.linspace(0.0, horizon, _N_TIMES + 1)[1:]
     predictions, plain = predict_ladder(
         data, table, folds=folds[:, keep], times=times, seed=seed, jobs=jobs
@@ -296,9 +310,11 @@ def _choose_patients(
     return keep, notes
 
 
-def _describe_data(data: LadderData, tumour_region: str | None) -> list[str]:
+def _describe_data(data: LadderData, tumour_region: str | None, *, weighted: bool) -> list[str]:
     notes = [
-        "The level of a marker is the plain mean over its regions: the data hold no areas, so"
+        "The level of a marker is the mean over its regions, weighted by their areas."
+        if weighted
+        else "The level of a marker is the plain mean over its regions: the data hold no areas, so"
         " regions weigh alike.",
         "Intervals of the ladder are conditional on the fitted models.",
     ]
@@ -323,6 +339,7 @@ def _pairs(rungs: tuple[str, ...]) -> list[tuple[str, str]]:
             (prefix + ALL_REGIONS, prefix + LEVELS),
             (prefix + TUMOUR, prefix + LEVELS),
             (prefix + ALL_REGIONS, prefix + TUMOUR),
+            (prefix + FUNCTIONS, prefix + ALL_REGIONS),
         ]
     pairs += [(f"stage_{LEVELS}", "stage"), (f"stage_{ALL_REGIONS}", "stage")]
     return [pair for pair in pairs if pair[0] in rungs and pair[1] in rungs]

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from times_stats._typing import IntArray
+from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.features.function_components import (
+    SpatialFunctions,
+    component_scores,
+    learn_components,
+)
 from times_stats.rivals.transforms import learn_transform
 
 LEVELS, TUMOUR, ALL_REGIONS = "levels", "tumour_region", "all_regions"
+FUNCTIONS = "spatial_functions"
+_COMPONENTS = 2  # of each function of distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class LadderData:
         Regions whose contrast with the level enters: all but one a marker.
     tumour_columns : tuple of (marker, region)
         Columns of the tumour region; empty if there is none.
+    functions : SpatialFunctions or None
+        Spatial functions of the same patients, for the last rung.
     """
 
     values: pd.DataFrame
@@ -56,10 +65,12 @@ class LadderData:
     cohort_steps: pd.DataFrame
     contrast_columns: tuple[tuple[str, str], ...]
     tumour_columns: tuple[tuple[str, str], ...]
+    functions: SpatialFunctions | None = None
 
     def rungs(self) -> tuple[str, ...]:
         """Return the names of the rungs, from the bottom up, those without stage last."""
         markers = [LEVELS, *([TUMOUR] if self.tumour_columns else []), ALL_REGIONS]
+        markers += [FUNCTIONS] if self.functions is not None else []
         staged = ["stage", *(f"stage_{rung}" for rung in markers)]
         return (*(staged if self.stage_steps.shape[1] else []), *markers)
 
@@ -95,6 +106,12 @@ class LadderData:
             TUMOUR: [tumour],
             ALL_REGIONS: [levels, contrasts],
         }
+        plain_functions: set[str] = set()
+        if self.functions is not None:
+            raw = learn_function_columns(self.functions, train)
+            functions, plain_functions = _transform(raw, train)
+            functions.columns = pd.Index([f"function:{':'.join(name)}" for name in raw.columns])
+            blocks[FUNCTIONS] = [levels, contrasts, functions]
         designs = {}
         for rung in self.rungs():
             base, staged = rung.removeprefix("stage_"), rung.startswith("stage")
@@ -103,7 +120,53 @@ class LadderData:
                 X=pd.concat([*weak, *blocks[base]], axis=1),
                 weak=tuple(column for block in weak for column in block.columns),
             )
-        return designs, plain_regions | plain_levels
+        return designs, plain_regions | plain_levels | plain_functions
+
+
+def learn_function_columns(functions: SpatialFunctions, train: IntArray) -> pd.DataFrame:
+    """Turn spatial functions into columns; components are learned on training patients.
+
+    Parameters
+    ----------
+    functions : SpatialFunctions
+        Of all patients.
+    train : int array
+        Positions of the training patients.
+
+    Returns
+    -------
+    DataFrame, shape (n, p)
+        Columns (marker, column), NaN where missing; a column without two known values among the
+        training patients, or with equal ones, is left out.
+
+    Examples
+    --------
+    >>> curves = pd.DataFrame([[0.0, 1.0], [1.0, 3.0], [2.0, 5.0]], columns=[10.0, 20.0])
+    >>> functions = SpatialFunctions(pd.DataFrame(index=curves.index), {("CD8", "l_self"): curves})
+    >>> learn_function_columns(functions, np.array([0, 1, 2])).shape
+    (3, 1)
+    """
+    columns: dict[tuple[str, str], FloatArray] = {
+        (str(name[0]), str(name[1])): functions.scalars[name].to_numpy(np.float64)
+        for name in functions.scalars.columns.to_list()
+    }
+    for (marker, statistic), curves in functions.curves.items():
+        r = curves.columns.to_numpy(dtype=np.float64)
+        values = curves.to_numpy(dtype=np.float64)
+        learned = learn_components(values[train], r=r, n_components=_COMPONENTS)
+        scores = component_scores(learned, values)
+        for k in range(scores.shape[1]):
+            columns[marker, f"{statistic} {k + 1}"] = scores[:, k]
+    varied = {
+        name: values
+        for name, values in columns.items()
+        if np.unique(values[train][np.isfinite(values[train])]).size > 1
+    }
+    names = pd.MultiIndex.from_arrays(
+        [[name[k] for name in varied] for k in (0, 1)], names=["marker", "function"]
+    )
+    table = np.column_stack([np.empty((len(functions.scalars), 0)), *varied.values()])
+    return pd.DataFrame(table, index=functions.scalars.index, columns=names)
 
 
 def collect_ladder(
@@ -114,6 +177,7 @@ def collect_ladder(
     stages: pd.DataFrame | None,
     cohort: pd.Series | None,
     tumour_region: str | None,
+    functions: SpatialFunctions | None = None,
 ) -> LadderData:
     """Arrange features, stages and cohorts for the ladder.
 
@@ -129,6 +193,8 @@ def collect_ladder(
         Cohort of each patient.
     tumour_region : str or None
         Region a biopsy would give.
+    functions : SpatialFunctions, optional
+        Spatial functions of the same patients.
 
     Returns
     -------
@@ -175,6 +241,7 @@ def collect_ladder(
         cohort_steps=pd.DataFrame(cohorts, index=index),
         contrast_columns=tuple(contrasts),
         tumour_columns=tuple(column for column in columns if column[1] == tumour_region),
+        functions=functions,
     )
 
 

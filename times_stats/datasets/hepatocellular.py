@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from times_stats.errors import InputError
-from times_stats.tables.study import Study, read_study
+from times_stats.tables.study import Study
+from times_stats.tables.study_files import read_measured_study
 
 _ANALYSES = ("all", "complete")
 
@@ -71,4 +72,4 @@ def load_hcc_ihc(analysis: Literal["all", "complete"] = "all") -> Study:
     >>> len(study.patients), study.measurements["marker"].nunique()
     (101, 7)
     """
-    return read_study(hcc_ihc_study_file(analysis))
+    return read_measured_study(hcc_ihc_study_file(analysis))

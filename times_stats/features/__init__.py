@@ -41,6 +41,16 @@ _MODULES = {
         "assign_neighbourhoods",
         "neighbourhood_shares",
     ),
+    "cell_plan": ("CellPlan",),
+    "image_measures": ("ImageMeasures", "LocatedCells", "locate_cells", "measure_image"),
+    "patient_pooling": ("pool_images",),
+    "measuring": ("measure_cells",),
+    "function_components": (
+        "FunctionComponents",
+        "SpatialFunctions",
+        "component_scores",
+        "learn_components",
+    ),
     "aggregates": ("find_aggregates", "label_aggregates"),
     "matrix": (
         "FeatureTable",

@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from times_stats._checks import check_points, name_rows
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.features.band_limits import check_distance
 from times_stats.features.cell_types import check_types, type_codes
-from times_stats.features.distance_bands import check_distance
 from times_stats.features.neighbour_graph import NeighbourGraph, check_count, radius_graph
 
 

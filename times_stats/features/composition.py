@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
+from times_stats.features.band_limits import band_codes, check_distance, check_edges
 from times_stats.features.cell_types import check_types, type_codes
-from times_stats.features.distance_bands import band_codes, check_distance, check_edges
 
 NO_CELL = "no cell of the types in the band"
 

@@ -12,7 +12,7 @@ from scipy.stats import norm, t
 from times_stats._checks import name_rows
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
-from times_stats.features.distance_bands import band_codes, check_distance, check_edges
+from times_stats.features.band_limits import band_codes, check_distance, check_edges
 from times_stats.features.intensities import poisson_interval
 from times_stats.features.point_checks import check_level
 

@@ -170,6 +170,7 @@ def inhomogeneous_cross_k(
         np.concatenate([first, second]),
         codes,
         n_types=2,
+        n_from=1,
         window=window,
         r=radii,
         correction=correction,

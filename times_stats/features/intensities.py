@@ -161,4 +161,3 @@ def poisson_interval(
     tail = (1.0 - check_level(confidence_level)) / 2.0
     lower = np.where(k > 0, chi2.ppf(tail, np.maximum(2.0 * k, 1.0)) / 2.0, 0.0)
     return np.asarray(lower), np.asarray(chi2.ppf(1.0 - tail, 2.0 * k + 2.0) / 2.0)
-

@@ -169,7 +169,7 @@ def cross_k(
         raise InputError("points_from and points_to are the same points: use ripley_k")
     codes = np.repeat(np.arange(2, dtype=np.int64), [len(first), len(second)])
     both = np.concatenate([first, second])
-    k = _all_k(both, codes, 2, window=window, r=check_radii(r), correction=correction)
+    k = _all_k(both, codes, 2, window=window, r=check_radii(r), correction=correction, n_from=1)
     return np.asarray(k[0, 1], dtype=np.float64)
 
 
@@ -266,10 +266,19 @@ def _all_k(
     window: Window,
     r: FloatArray,
     correction: Correction,
+    n_from: int | None = None,
 ) -> FloatArray:
     check_choice(correction, CORRECTIONS, name="correction")
     counts = np.bincount(codes, minlength=n_types).astype(np.float64)
-    sums = sum_pairs(points, codes, n_types=n_types, window=window, r=r, correction=correction)
+    sums = sum_pairs(
+        points,
+        codes,
+        n_types=n_types,
+        n_from=n_from,
+        window=window,
+        r=r,
+        correction=correction,
+    )
     same = np.eye(n_types, dtype=np.bool_)
     # As in spatstat: the border estimate of one type divides by n, the others by n - 1.
     partners = counts - same * (0.0 if correction == "border" else 1.0)

@@ -34,6 +34,11 @@ class FeatureTable:
         row).
     n_images : DataFrame of int
         Number of images (tiles) each value is the mean of.
+    levels : DataFrame, shape (n_patients, n_markers)
+        Amount of each marker whatever the region: the mean over regions, weighted by their areas
+        where the images have weights; NaN where the marker is incomplete.
+    is_weighted : bool
+        Whether images and regions weigh by their area or the like, not alike.
     outcome : DataFrame
         ``time`` (months), ``event``, ``cohort``.
 
@@ -47,6 +52,8 @@ class FeatureTable:
     values: pd.DataFrame
     reasons: pd.DataFrame
     n_images: pd.DataFrame
+    levels: pd.DataFrame
+    is_weighted: bool
     outcome: pd.DataFrame
 
     def __repr__(self) -> str:
@@ -55,6 +62,8 @@ class FeatureTable:
 
 def build_feature_table(study: Study) -> FeatureTable:
     """Build the feature table of a study: the mean over images of each marker in each region.
+
+    Where images have weights, such as the areas of a study with cells, means are weighted.
 
     Parameters
     ----------
@@ -82,10 +91,19 @@ def build_feature_table(study: Study) -> FeatureTable:
     0
     """
     results = outcome(study)
-    values, counts = _widen(study.measurements, results.index)
+    values, counts, weights = _widen(study.measurements, results.index)
     reasons = pd.DataFrame("", index=values.index, columns=values.columns, dtype="str")
     reasons = reasons.mask(values.isna(), VALUE_MISSING).mask(counts.isna(), NOT_MEASURED)
-    table = FeatureTable(values, reasons, counts.fillna(0).astype("int64"), results)
+    if study.cells is not None:
+        reasons = _reasons_of_cells(study.cells.patients, reasons)
+    table = FeatureTable(
+        values=values,
+        reasons=reasons,
+        n_images=counts.fillna(0).astype("int64"),
+        levels=marker_levels(values, weights=weights),
+        is_weighted=weights is not None,
+        outcome=results,
+    )
     if study.score.missing == "keep":
         _warn_of_blocks(table)
     return table
@@ -112,7 +130,7 @@ def feature_matrix(
     Returns
     -------
     DataFrame of float64
-        Mean over images; NaN where missing.
+        Mean over images, weighted where they have weights; NaN where missing.
 
     Examples
     --------
@@ -121,7 +139,8 @@ def feature_matrix(
     >>> feature_matrix(long, ["1", "2"]).to_numpy().tolist()
     [[1.0, 2.0], [nan, nan]]
     """
-    values, _ = _widen(measurements, pd.Index(list(patient_ids), name="patient_id", dtype="str"))
+    rows = pd.Index(list(patient_ids), name="patient_id", dtype="str")
+    values, _, _ = _widen(measurements, rows)
     return values if columns is None else values.reindex(columns=columns)
 
 
@@ -182,13 +201,15 @@ def complete_markers(features: pd.DataFrame) -> pd.DataFrame:
     return features.notna().T.groupby(level="marker").all().T
 
 
-def marker_levels(features: pd.DataFrame) -> pd.DataFrame:
+def marker_levels(features: pd.DataFrame, *, weights: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the level of each marker: the mean over its regions.
 
     Parameters
     ----------
     features : DataFrame
         Wide features, columns (``marker``, ``region``).
+    weights : DataFrame, optional
+        Weight of each value, such as the area of the region; regions weigh alike, if left out.
 
     Returns
     -------
@@ -201,7 +222,11 @@ def marker_levels(features: pd.DataFrame) -> pd.DataFrame:
     >>> marker_levels(pd.DataFrame([[1.0, 2.0], [1.0, np.nan]], columns=columns))["A"].tolist()
     [1.5, nan]
     """
-    levels = features.T.groupby(level="marker").mean().T
+    if weights is None:
+        levels = features.T.groupby(level="marker").mean().T
+    else:
+        total = (features * weights).T.groupby(level="marker").sum().T
+        levels = total / weights.where(features.notna()).T.groupby(level="marker").sum().T
     return levels.where(complete_markers(features)).astype("float64")
 
 
@@ -237,14 +262,38 @@ def scaled_by_region(features: pd.DataFrame, *, tolerance: float = 0.05) -> list
     return scaled_markers(features.melt(value_name="value"), tolerance=tolerance)
 
 
-def _widen(measurements: pd.DataFrame, rows: pd.Index) -> tuple[pd.DataFrame, pd.DataFrame]:
-    by_key = measurements.groupby(["patient_id", "marker", "region"], sort=True)["value"]
+def _widen(
+    measurements: pd.DataFrame, rows: pd.Index
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
+    """Spread values, counts of images and, where there are weights, their sums."""
     keys = ["marker", "region"]
-    means = by_key.mean().unstack(keys).reindex(index=rows)  # noqa: PD010
-    counts = by_key.count().unstack(keys).reindex(index=rows)  # noqa: PD010
-    values = means.sort_index(axis=1).astype("float64")
+
+    def spread(column: pd.Series) -> pd.DataFrame:
+        return column.unstack(keys).reindex(index=rows)  # noqa: PD010
+
+    by_key = measurements.groupby(["patient_id", *keys], sort=True)
+    means, weights = by_key["value"].mean(), None
+    if "weight" in measurements:
+        held = measurements.dropna(subset=["value"])
+        weighted = held.assign(total=held["value"] * held["weight"])
+        sums = weighted.groupby(["patient_id", *keys], sort=True)[["total", "weight"]].sum()
+        means = (sums["total"] / sums["weight"]).reindex(means.index)
+        weights = spread(sums["weight"])
+    values = spread(means).sort_index(axis=1).astype("float64")
     values = values.loc[:, values.notna().any().to_numpy()]
-    return values, counts.reindex(columns=values.columns)
+    counts = spread(by_key["value"].count()).reindex(columns=values.columns)
+    if weights is not None:
+        weights = weights.reindex(columns=values.columns).astype("float64")
+    return values, counts, weights
+
+
+def _reasons_of_cells(pooled: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
+    """Say why no image of a patient gave an intensity."""
+    told = pooled[pooled["statistic"].eq("intensity") & pooled["reason"].ne("")]
+    why = told.set_index(["patient_id", "marker", "region"])["reason"]
+    wide = why.unstack(["marker", "region"])  # noqa: PD010
+    wide = wide.reindex(index=reasons.index, columns=reasons.columns)
+    return reasons.mask((reasons != "") & wide.notna(), wide)
 
 
 def _describe(observed: BoolArray, columns: list[tuple[str, str]]) -> str:

@@ -86,6 +86,7 @@ def sum_pairs(
     codes: IntArray,
     *,
     n_types: int,
+    n_from: int | None = None,
     window: Window,
     r: FloatArray,
     correction: Correction,
@@ -101,6 +102,9 @@ def sum_pairs(
         Type of each point, 0 to ``n_types - 1``.
     n_types : int
         Number of types.
+    n_from : int, optional
+        How many of the types, the first ones, are wanted as first points; all, if left out. The
+        sums of the others may be left at 0.
     window : Window
         Observed area.
     r : ndarray of shape (n_r,)
@@ -137,7 +141,8 @@ def sum_pairs(
     else:
         grid = _arrange(points, codes, factor, depth, radii)
         rule = _rule(window, correction)
-        raw = _sum_pairs(grid, rule, _bins(radii), n_types, int(weights is not None))
+        first = n_types if n_from is None else n_from
+        raw = _sum_pairs(grid, rule, _bins(radii), n_types, first, int(weights is not None))
     numerator = raw[..., : radii.size].cumsum(axis=2)
     return PairSums(numerator[..., place], denominator[:, place])
 
@@ -290,7 +295,7 @@ def _polygon_translation(
             kind=_TABLE, table=_overlap_table(window, largest), per_step=_NODES / largest
         )
         grid = _arrange(points, codes, factor, np.zeros(len(points)), radii)
-        return _sum_pairs(grid, rule, _bins(radii), n_types, 1)
+        return _sum_pairs(grid, rule, _bins(radii), n_types, n_types, 1)
     pairs = cKDTree(points).query_pairs(largest * (1.0 + 1e-9), output_type="ndarray")
     i, j = pairs[:, 0], pairs[:, 1]
     step = points[j] - points[i]
@@ -463,7 +468,7 @@ def _weigh(
 
 @compiled
 def _sum_pairs(
-    grid: _Grid, rule: _Rule, bins: _Bins, n_types: int, weighted: int
+    grid: _Grid, rule: _Rule, bins: _Bins, n_types: int, n_from: int, weighted: int
 ) -> FloatArray:
     """Histogram of pair weights, (from, to, radius); a last column is a waste bin."""
     xs, ys, codes, factors = grid.x, grid.y, grid.code, grid.weight
@@ -487,6 +492,8 @@ def _sum_pairs(
             bottom = max(row - reach, 0) if ordered else row
             top = min(row + reach, rows - 1)
             for i in range(start[cell], start[cell + 1]):
+                if ordered and codes[i] >= n_from:
+                    continue
                 x, y, last = xs[i], ys[i], grid.last[i]
                 own = sums[codes[i]]
                 n_near = 0

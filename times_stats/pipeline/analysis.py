@@ -20,7 +20,7 @@ from times_stats.attribution.shapley import marker_region_shapley, summarise_att
 from times_stats.errors import InputError, TimesStatsWarning
 from times_stats.pipeline.checkpoints import RunFolder, step_key
 from times_stats.pipeline.findings import describe
-from times_stats.pipeline.outputs import audit_folds, write_outputs
+from times_stats.pipeline.outputs import audit_folds, cell_tables, write_outputs
 from times_stats.pipeline.preparation import Prepared, prepare
 from times_stats.pipeline.risk_groups import assign_risk_groups
 from times_stats.pipeline.steps import Display, Fitted, fit_steps
@@ -181,6 +181,7 @@ def _report(
             "comparison": fitted.comparison,
             "attribution": attribution,
             "integration": fitted.integration.differences,
+            **({} if study.cells is None else cell_tables(study.cells)),
         },
         fit=fitted.fit,
         model_path=fitted.model_path,

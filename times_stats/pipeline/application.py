@@ -9,14 +9,18 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from times_stats._checks import Faults
 from times_stats.errors import InputError
 from times_stats.features.matrix import complete_markers, feature_matrix
 from times_stats.model_files import check_manifest, load_score
+from times_stats.model_files.plain_json import parse_json
 from times_stats.pipeline.checkpoints import replacing
+from times_stats.pipeline.outputs import CELLS
 from times_stats.score.times_score import TimesScore
+from times_stats.studies.reading import read_new_patients
 from times_stats.survival.prediction import predict_rmst, predict_survival
 from times_stats.survival.storage import load_posterior
-from times_stats.tables.study import read_new_patients
+from times_stats.tables.cell_measures import CellMeasures
 
 
 def _range_warnings(model: TimesScore, features: pd.DataFrame) -> pd.Series:
@@ -33,11 +37,36 @@ def _range_warnings(model: TimesScore, features: pd.DataFrame) -> pd.Series:
     return said.str.removesuffix("; ")
 
 
+def _check_same_regions(folder: Path, cells: CellMeasures | None, source: str) -> None:
+    """Refuse regions that were drawn by other rules than those of the model."""
+    file = folder / CELLS
+    if not file.exists() and cells is None:
+        return
+    if not file.exists():
+        raise InputError(
+            "the model was fitted to measurements: give [measurements], not [cells]", source=source
+        )
+    if cells is None:
+        raise InputError(
+            "the model was fitted to cells: give [cells], not [measurements]", source=source
+        )
+    expected = parse_json(file.read_bytes(), source=str(file))
+    faults = Faults()
+    for name, value in cells.settings.items():
+        if value != expected.get(name):
+            faults.add(
+                f"{name} is {value} and was {expected.get(name)} when the model was fitted: "
+                "draw the regions by the same rules"
+            )
+    faults.raise_if_any(source)
+
+
 def apply_saved_model(
     model: str | os.PathLike[str],
     study: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str] | None = None,
+    jobs: int = 1,
 ) -> pd.DataFrame:
     """Score new patients with the model of a finished run, without fitting anything.
 
@@ -49,6 +78,8 @@ def apply_saved_model(
         Study file of the new patients. Outcome columns are not needed and never looked at.
     out : path, optional
         CSV file to write.
+    jobs : int, default 1
+        Processes that measure cells, in a study with cells.
 
     Returns
     -------
@@ -62,7 +93,8 @@ def apply_saved_model(
     ModelFileError
         If the model's files are damaged, altered or of another version.
     InputError
-        If the new patients lack every marker of the model.
+        If the new patients lack every marker of the model, or their regions were drawn by other
+        rules.
 
     Examples
     --------
@@ -75,7 +107,8 @@ def apply_saved_model(
     check_manifest(folder)
     score = load_score(folder)
     fit = load_posterior(folder)
-    patients, measurements = read_new_patients(Path(study))
+    patients, measurements, cells = read_new_patients(Path(study), jobs=jobs)
+    _check_same_regions(folder, cells, str(study))
     features = feature_matrix(measurements, patients["patient_id"], columns=fit.columns)
     usable = complete_markers(features)
     if not usable.to_numpy().any():

@@ -146,6 +146,7 @@ def learn_fold(
     outcome: pd.DataFrame,
     stages: pd.DataFrame,
     *,
+    levels: pd.DataFrame | None = None,
     train: IntArray,
     test: IntArray,
     settings: NestedSettings,
@@ -161,6 +162,8 @@ def learn_fold(
         Columns ``time`` (months), ``event`` and ``cohort``.
     stages : DataFrame
         One ordered categorical column per recorded staging system.
+    levels : DataFrame of shape (n_patients, n_markers), optional
+        Level of each marker; the plain mean over its regions, if left out.
     train, test : ndarray of int
         Row positions.
     settings : NestedSettings
@@ -220,7 +223,7 @@ def learn_fold(
     cohorts = pd.get_dummies(outcome[["cohort"]], drop_first=True, dtype=float)
     for name, values in (
         ("ridge_cox", _flat(features)),
-        ("levels_ridge_cox", marker_levels(features)),
+        ("levels_ridge_cox", marker_levels(features) if levels is None else levels),
     ):
         both = pd.concat([values, cohorts], axis=1)
         rival = RidgeCox(weak=list(cohorts.columns))
@@ -258,6 +261,7 @@ def predict_nested(
     outcome: pd.DataFrame,
     stages: pd.DataFrame,
     *,
+    levels: pd.DataFrame | None = None,
     folds: IntArray,
     settings: NestedSettings,
     compile_model: Callable[[], CompiledSurvival],
@@ -273,7 +277,7 @@ def predict_nested(
 
     Parameters
     ----------
-    features, outcome, stages : DataFrame
+    features, outcome, stages, levels : DataFrame
         As in `learn_fold`.
     folds : ndarray of shape (n_repeats, n_patients)
         Outer folds, whole patients.
@@ -303,6 +307,7 @@ def predict_nested(
             features,
             outcome,
             stages,
+            levels=levels,
             train=train,
             test=test,
             settings=settings,

@@ -21,6 +21,10 @@ from times_stats.report.figures import write_figures
 from times_stats.report.page import write_report
 from times_stats.survival.sampling import SurvivalFit
 from times_stats.survival.storage import save_posterior
+from times_stats.tables.cell_measures import CellMeasures
+
+CELLS = "cells.json"
+"""Rules by which regions were drawn, in the folder of a model fitted to cells."""
 
 
 def audit_folds(prepared: Prepared) -> dict[str, Any]:
@@ -40,6 +44,11 @@ def audit_folds(prepared: Prepared) -> dict[str, Any]:
         "identical_features": [list(pair) for pair in shared],
         "checklists": "not built yet",
     }
+
+
+def cell_tables(cells: CellMeasures) -> dict[str, pd.DataFrame]:
+    """Return the tables of a study with cells, by the names of their files."""
+    return {"features": cells.patients, "images": cells.summary, "cells": cells.counts}
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -93,6 +102,8 @@ def write_outputs(
     with _replacing_folder(out / "model") as part:
         shutil.copytree(model_path, part, dirs_exist_ok=True)
         save_posterior(fit, part, training_data=False)
+        if contents.study.cells is not None:
+            _write_json(contents.study.cells.settings, part / CELLS)
         write_manifest(part)
     with _replacing_folder(out / ".posterior") as part:
         save_posterior(fit, part)

@@ -34,6 +34,7 @@ from times_stats.pipeline.storage import (
 )
 from times_stats.resampling import spawn_rng
 from times_stats.score.times_score import TimesScore
+from times_stats.studies.function_tables import spatial_functions
 from times_stats.survival.sampling import (
     CompiledSurvival,
     SurvivalFit,
@@ -129,6 +130,7 @@ def fit_steps(prepared: Prepared, folder: RunFolder, *, jobs: int, display: Disp
                 prepared.features,
                 prepared.outcome,
                 prepared.stages,
+                levels=prepared.table.levels,
                 folds=prepared.folds,
                 settings=prepared.settings,
                 compile_model=compile_model,
@@ -216,6 +218,8 @@ def _integrate(prepared: Prepared, *, jobs: int) -> IntegrationResult:
         prepared.features,
         prepared.outcome,
         stages=prepared.stages if len(prepared.stages.columns) else None,
+        levels=prepared.table.levels if prepared.table.is_weighted else None,
+        functions=spatial_functions(study),
         folds=prepared.folds,
         horizon=study.horizon,
         strata=None if strata is None else strata.to_numpy(),

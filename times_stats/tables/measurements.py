@@ -10,7 +10,7 @@ import pandas as pd
 from times_stats._checks import Faults, name_rows, nearest_key
 from times_stats.tables.columns import as_labels, as_numbers, rename_columns
 
-KNOWN = ("patient_id", "region", "marker", "image_id", "value")
+KNOWN = ("patient_id", "region", "marker", "image_id", "value", "weight")
 _KEYS = ["patient_id", "marker", "region", "image_id"]
 
 
@@ -26,7 +26,8 @@ def check_measurements(
     Parameters
     ----------
     table : DataFrame
-        One row per patient, region and marker, and per image (tile) where there are several.
+        One row per patient, region and marker, and per image (tile) where there are several; an
+        optional ``weight`` says how much an image counts, such as its area.
     patient_ids : collection of str, optional
         Patients of the study; a measurement of anybody else is a fault.
     columns : mapping of str to str, optional
@@ -38,7 +39,7 @@ def check_measurements(
     -------
     DataFrame
         ``patient_id``, ``marker``, ``region``, ``image_id`` (text, ``""`` where there is none) and
-        ``value`` (NaN where missing), sorted by these keys.
+        ``value`` (NaN where missing), sorted by these keys; ``weight`` where it was given.
 
     Raises
     ------
@@ -82,6 +83,8 @@ def check_measurements(
         _rename_regions(long, regions, faults)
     if "value" in long:
         _values(long, faults)
+    if "weight" in long:
+        _weights(long, faults)
     if patient_ids is not None and "patient_id" in long:
         unknown = ~long["patient_id"].isin(list(patient_ids)) & long["patient_id"].notna()
         if unknown.any():
@@ -92,7 +95,8 @@ def check_measurements(
     if set(_KEYS) <= set(long.columns):
         _duplicates(long, faults, has_images=has_images)
     faults.raise_if_any("measurements")
-    return long[[*_KEYS, "value"]].sort_values(_KEYS, kind="stable", ignore_index=True)
+    kept = [*_KEYS, "value", *(["weight"] if "weight" in long else [])]
+    return long[kept].sort_values(_KEYS, kind="stable", ignore_index=True)
 
 
 def _rename_regions(long: pd.DataFrame, regions: Mapping[str, str], faults: Faults) -> None:
@@ -132,6 +136,17 @@ def _values(long: pd.DataFrame, faults: Faults) -> None:
         )
     if not unreadable.any() and np.isnan(numbers).all():
         faults.add("column 'value' is missing in every row: give the measured values")
+
+
+def _weights(long: pd.DataFrame, faults: Faults) -> None:
+    numbers, _ = as_numbers(long["weight"])
+    long["weight"] = numbers
+    wrong = ~(np.isfinite(numbers) & (numbers > 0))
+    if wrong.any():
+        faults.add(
+            f"column 'weight' is not a positive number for {_rows_of(long, wrong)}: "
+            "give how much each image counts, such as its area, or leave the column out"
+        )
 
 
 def _duplicates(long: pd.DataFrame, faults: Faults, *, has_images: bool) -> None:

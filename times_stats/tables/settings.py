@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, nearest_key
+from times_stats.tables.cell_settings import CellSettings, FeatureSettings, RegionSettings
+from times_stats.tables.setting_checks import (
+    Check,
+    distance_or_false,
+    image_pattern,
+    limits_around_zero,
+    mapping,
+    mapping_to_lists,
+    names,
+    number_between,
+    one_of,
+    rising_numbers,
+    text,
+    text_or_texts,
+    whole_number,
+)
 from times_stats.tables.stages import SYSTEMS
 
 
@@ -124,118 +140,91 @@ class StudySettings:
     measurement_columns: dict[str, str]
     measurement_regions: dict[str, str]
     measurements_path: str | None
+    cells: CellSettings | None
+    regions: RegionSettings
+    features: FeatureSettings
     score: ScoreSettings
     survival: SurvivalSettings
     compare: CompareSettings
     evaluate: EvaluateSettings
 
 
-type _Check = Callable[[Any], str | None]
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value.strip() else "must be a text in quotes"
-
-
-def _whole(low: int) -> _Check:
-    def check(value: Any) -> str | None:
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= low
-        return None if good else f"must be a whole number of at least {low}"
-
-    return check
-
-
-def _between(low: float, high: float) -> _Check:
-    def check(value: Any) -> str | None:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        if good and math.isfinite(value) and low < value < high:
-            return None
-        limit = f"above {low:g}" + (f" and below {high:g}" if math.isfinite(high) else "")
-        return f"must be a number {limit}"
-
-    return check
-
-
-def _one_of(*known: str, planned: tuple[str, ...] = ()) -> _Check:
-    def check(value: Any) -> str | None:
-        if value in known:
-            return None
-        choice = " or ".join(repr(name) for name in known)
-        if value in planned:
-            return f"is not built yet for {value!r}: use {choice}"
-        near = nearest_key(str(value), known)
-        return f"must be {choice}" + (f" (nearest: {near!r})" if near else "")
-
-    return check
-
-
-def _names(*, empty: bool = False, known: tuple[str, ...] = ()) -> _Check:
-    def check(value: Any) -> str | None:
-        if not isinstance(value, list | tuple) or not all(_text(name) is None for name in value):
-            return 'must be a list of texts, such as ["a", "b"]'
-        if not value and not empty:
-            return "is an empty list: name at least one, or leave the key out"
-        repeated = [name for name in value if list(value).count(name) > 1]
-        if repeated:
-            return f"names {name_rows(repeated)} twice: name each once"
-        for name in value:
-            if known and name not in known:
-                near = nearest_key(name, known)
-                hint = f" (nearest: '{near}')" if near else ""
-                return f"names the unknown system '{name}'{hint}: use one of {', '.join(known)}"
-        return None
-
-    return check
-
-
-def _mapping(value: Any) -> str | None:
-    good = isinstance(value, Mapping) and all(
-        _text(item) is None for pair in value.items() for item in pair
-    )
-    if not good:
-        return 'must map names to names, such as { time = "RFS" }'
-    return None
-
-
-_SECTIONS: dict[str, dict[str, tuple[Any, _Check]]] = {
+_CELLS, _REGIONS, _FEATURES = CellSettings(), RegionSettings(), FeatureSettings()
+_SECTIONS: dict[str, dict[str, tuple[Any, Check]]] = {
     "study": {
-        "name": ("study", _text),
-        "endpoint": ("event-free survival", _text),
-        "population": ("", _text),
-        "time_zero": ("", _text),
-        "time_unit": ("months", _one_of("months", "days")),
-        "horizon": (math.nan, _between(0, math.inf)),
-        "censoring_strata": (("cohort",), _names(empty=True)),
-        "seed": (1, _whole(0)),
+        "name": ("study", text),
+        "endpoint": ("event-free survival", text),
+        "population": ("", text),
+        "time_zero": ("", text),
+        "time_unit": ("months", one_of("months", "days")),
+        "horizon": (math.nan, number_between(0, math.inf)),
+        "censoring_strata": (("cohort",), names(empty=True)),
+        "seed": (1, whole_number(0)),
     },
-    "patients": {"path": (None, _text), "columns": ({}, _mapping)},
+    "patients": {"path": (None, text), "columns": ({}, mapping)},
     "measurements": {
-        "path": (None, _text),
-        "columns": ({}, _mapping),
-        "regions": ({}, _mapping),
+        "path": (None, text),
+        "columns": ({}, mapping),
+        "regions": ({}, mapping),
+    },
+    "cells": {
+        "path": ((), text_or_texts),
+        "format": (_CELLS.format, one_of("generic", "qupath", "halo", "inform", "anndata")),
+        "tumour": ((), names()),
+        "window": (_CELLS.window, image_pattern("tissue", "rectangle")),
+        "columns": ({}, mapping),
+        "cell_types": ({}, mapping),
+        "regions": ({}, mapping),
+        "phenotypes": ({}, mapping_to_lists),
+        "markers": (None, names()),
+        "images": (None, text),
+        "pixel_size": (None, number_between(0, math.inf)),
+        "duplicates": (_CELLS.duplicates, one_of("error", "drop", "keep")),
+    },
+    "regions": {
+        "source": (_REGIONS.source, one_of("boundary", "column", "annotation")),
+        "invasive_front": (_REGIONS.invasive_front, limits_around_zero),
+        "peritumour": (_REGIONS.peritumour, distance_or_false),
+        "tumour_regions": ((), names()),
+        "annotation": (None, image_pattern()),
+    },
+    "features": {
+        "radii": (_FEATURES.radii, rising_numbers(0, 2)),
+        "bands": (_FEATURES.bands, rising_numbers(-math.inf, 3)),
+        "correction": (
+            _FEATURES.correction,
+            one_of("border", "translation", "isotropic", "none"),
+        ),
+        "n_neighbours": (_FEATURES.n_neighbours, whole_number(1)),
+        "min_cells": (_FEATURES.min_cells, whole_number(2)),
+        "mixing_radius": (_FEATURES.mixing_radius, number_between(0, math.inf)),
+        "quadrat": (_FEATURES.quadrat, number_between(0, math.inf)),
+        "aggregate_seeds": ((), names(empty=True)),
+        "aggregate_members": ((), names(empty=True)),
+        "aggregate_radius": (_FEATURES.aggregate_radius, number_between(0, math.inf)),
+        "aggregate_cells": (_FEATURES.aggregate_cells, whole_number(2)),
+        "functions": (_FEATURES.functions, names(empty=True)),
     },
     "score": {
-        "markers": (None, _names()),
-        "regions": (None, _names()),
-        "objective": ("survival:cox", _one_of("survival:cox", "binary:logistic")),
-        "pooling": ("shrunken", _one_of("shrunken", "random_effects", planned=("published",))),
-        "missing": ("keep", _one_of("keep", "complete")),
-        "n_folds": (5, _whole(2)),
-        "n_repeats": (4, _whole(2)),
-        "tumour_region": (None, _text),
+        "markers": (None, names()),
+        "regions": (None, names()),
+        "objective": ("survival:cox", one_of("survival:cox", "binary:logistic")),
+        "pooling": ("shrunken", one_of("shrunken", "random_effects", planned=("published",))),
+        "missing": ("keep", one_of("keep", "complete")),
+        "n_folds": (5, whole_number(2)),
+        "n_repeats": (4, whole_number(2)),
+        "tumour_region": (None, text),
     },
-    "survival": {"baseline": ("weibull", _one_of("weibull", "mspline", planned=("piecewise",)))},
-    "compare": {"staging": ((), _names(empty=True, known=tuple(SYSTEMS)))},
+    "survival": {"baseline": ("weibull", one_of("weibull", "mspline", planned=("piecewise",)))},
+    "compare": {"staging": ((), names(empty=True, known=tuple(SYSTEMS)))},
     "evaluate": {
-        "n_folds": (5, _whole(2)),
-        "n_repeats": (4, _whole(1)),
-        "n_resamples": (1000, _whole(100)),
-        "margin": (0.03, _between(0, 0.5)),
+        "n_folds": (5, whole_number(2)),
+        "n_repeats": (4, whole_number(1)),
+        "n_resamples": (1000, whole_number(100)),
+        "margin": (0.03, number_between(0, 0.5)),
     },
 }
 _PLANNED_SECTIONS = {
-    "cells": ("cell tables", "give [measurements] with one value per patient, region and marker"),
-    "regions": ("regions from cells", "name the region of each value in [measurements]"),
     "therapy": ("treatment benefit", "remove the section"),
 }
 _PLANNED_KEYS = {
@@ -277,6 +266,7 @@ def check_settings(settings: Mapping[str, Any], faults: Faults) -> StudySettings
             hint = f" (nearest: [{near}])" if near else ""
             faults.add(f"section [{name}] is unknown{hint}: correct or remove it")
     read = {name: _section(name, settings.get(name, {}), faults) for name in _SECTIONS}
+    _check_cell_sections(settings, read, faults)
     study, patients, measurements = (read[name] for name in ("study", "patients", "measurements"))
     return StudySettings(
         name=study["name"],
@@ -292,11 +282,61 @@ def check_settings(settings: Mapping[str, Any], faults: Faults) -> StudySettings
         measurement_columns=dict(measurements["columns"]),
         measurement_regions=dict(measurements["regions"]),
         measurements_path=measurements["path"],
+        cells=_cell_settings(read["cells"]) if "cells" in settings else None,
+        regions=_region_settings(read["regions"]),
+        features=FeatureSettings(**read["features"]),
         score=ScoreSettings(**read["score"]),
         survival=SurvivalSettings(**read["survival"]),
         compare=CompareSettings(**read["compare"]),
         evaluate=EvaluateSettings(**read["evaluate"]),
     )
+
+
+def _check_cell_sections(
+    settings: Mapping[str, Any], read: Mapping[str, dict[str, Any]], faults: Faults
+) -> None:
+    cells, regions = read["cells"], read["regions"]
+    if "cells" not in settings:
+        for name in ("regions", "features"):
+            if name in settings:
+                faults.add(f"section [{name}] needs [cells]: add it, or remove [{name}]")
+        return
+    if "measurements" in settings:
+        faults.add("[cells] and [measurements] are both given: keep one of them")
+    for key, remedy in (
+        ("path", 'add path = "cells.parquet"'),
+        ("tumour", 'name the cell types that are tumour cells, as in tumour = ["CK"]'),
+    ):
+        if not cells[key]:
+            faults.add(f"[cells] {key} is missing: {remedy}")
+    if regions["source"] == "column" and not regions["tumour_regions"]:
+        faults.add("[regions] tumour_regions is missing: name the labels that mean tumour")
+    if regions["source"] == "annotation" and not regions["annotation"]:
+        faults.add(
+            '[regions] annotation is missing: add annotation = "annotations/{image_id}.geojson"'
+        )
+    outer = regions["invasive_front"][1]
+    if regions["peritumour"] is not False and regions["peritumour"] <= outer:
+        faults.add(
+            f"[regions] peritumour ends at {regions['peritumour']:g}, inside the invasive front: "
+            f"give a distance above {outer:g}, or false"
+        )
+
+
+def _cell_settings(read: dict[str, Any]) -> CellSettings:
+    path = read["path"]
+    phenotypes = {name: tuple(needed) for name, needed in read["phenotypes"].items()}
+    chosen = {**read, "path": (path,) if isinstance(path, str) else tuple(path)}
+    for name in ("columns", "cell_types", "regions"):
+        chosen[name] = dict(read[name])
+    return CellSettings(**{**chosen, "phenotypes": phenotypes})
+
+
+def _region_settings(read: dict[str, Any]) -> RegionSettings:
+    end = read["peritumour"]
+    inner, outer = (float(limit) for limit in read["invasive_front"])
+    peritumour = None if end is False or end is None else float(end)
+    return RegionSettings(**{**read, "invasive_front": (inner, outer), "peritumour": peritumour})
 
 
 def _section(section: str, given: Any, faults: Faults) -> dict[str, Any]:

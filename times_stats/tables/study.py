@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +13,10 @@ import pandas as pd
 
 from times_stats._checks import Faults
 from times_stats.errors import InputError
+from times_stats.tables.cell_measures import CellMeasures
 from times_stats.tables.columns import as_labels
 from times_stats.tables.measurements import check_measurements
 from times_stats.tables.patients import check_patients
-from times_stats.tables.readers.formats import read_table
 from times_stats.tables.selection import (
     check_spread,
     find_tumour_region,
@@ -66,6 +64,11 @@ class Study:
         selection of patients no longer shows it): their level is not identified.
     flow : DataFrame
         ``step``, ``n_patients``, ``n_events``, ``reason``.
+    cells : CellMeasures or None
+        What was measured of the cells, in a study with cells; the intensities among it are the
+        measurements.
+    functions : tuple of str
+        Spatial functions of the cells that the ladder of nested models ends with.
     path : str or None
         The study file, if there is one.
     source_hash : str
@@ -94,45 +97,14 @@ class Study:
     evaluate: EvaluateSettings
     scaled_by_region: tuple[str, ...]
     flow: pd.DataFrame
+    cells: CellMeasures | None
+    functions: tuple[str, ...]
     path: str | None
     source_hash: str
 
     def __repr__(self) -> str:
         events = int(self.patients["event"].sum())
         return f"<Study {self.name!r}: {len(self.patients)} patients, {events} events>"
-
-
-def read_study(path: str | Path) -> Study:
-    """Read a study file (TOML) and the tables it names.
-
-    Parameters
-    ----------
-    path : str or Path
-        Study file; the paths in it are relative to its folder.
-
-    Returns
-    -------
-    Study
-        Checked, in canonical columns, sorted by ``patient_id``.
-
-    Raises
-    ------
-    InputError
-        Lists every fault of the study file and of both tables.
-
-    Examples
-    --------
-    >>> from importlib.resources import files
-    >>> folder = files("times_stats") / "datasets" / "hcc_ihc_regions"
-    >>> read_study(folder / "complete.toml").flow["n_patients"].tolist()
-    [227, 227, 101, 101]
-    """
-    path = Path(str(path))
-    faults = Faults()
-    settings = _parsed(path)
-    patients = _named_table(settings, "patients", path, faults)
-    measurements = _named_table(settings, "measurements", path, faults)
-    return _build(settings, patients, measurements, str(path), str(path), faults)
 
 
 def build_study(
@@ -173,52 +145,9 @@ def build_study(
     >>> build_study({"study": {"name": "toy", "horizon": 12}}, patients, long)
     <Study 'toy': 20 patients, 10 events>
     """
-    return _build(settings, patients, measurements, source, None, Faults())
-
-
-def read_new_patients(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read patients without outcome from a study file, to score them with a fitted model.
-
-    Parameters
-    ----------
-    path : str or Path
-        Study file with ``[patients]`` and ``[measurements]``; ``time`` and ``event`` are not
-        needed and not read, and ``[study] horizon`` may be left out.
-
-    Returns
-    -------
-    patients : DataFrame
-        ``patient_id``, ``cohort`` and the clinical columns, sorted.
-    measurements : DataFrame
-        Canonical measurements of every marker and region in the file.
-
-    Raises
-    ------
-    InputError
-        Lists every fault of the study file and of both tables.
-
-    Examples
-    --------
-    >>> from importlib.resources import files
-    >>> folder = files("times_stats") / "datasets" / "hcc_ihc_regions"
-    >>> patients, measurements = read_new_patients(folder / "all.toml")
-    >>> "time" in patients, len(measurements)
-    (False, 1893)
-    """
-    path = Path(str(path))
-    faults = Faults()
-    settings = _parsed(path)
-    section = settings.get("study", {})
-    if isinstance(section, Mapping):
-        settings["study"] = {"horizon": 1, **section}
-    checked = check_settings(settings, faults)
-    raw_patients = _named_table(settings, "patients", path, faults)
-    raw_measurements = _named_table(settings, "measurements", path, faults)
-    patients, measurements = _checked_tables(
-        checked, raw_patients, raw_measurements, faults, with_outcome=False
+    return assemble_study(
+        settings, patients, measurements, source=source, path=None, faults=Faults()
     )
-    faults.raise_if_any(str(path))
-    return _present(patients), _present(measurements)
 
 
 def outcome(study: Study) -> pd.DataFrame:
@@ -243,47 +172,7 @@ def outcome(study: Study) -> pd.DataFrame:
     return study.patients.set_index("patient_id")[["time", "event", "cohort"]]
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise InputError("this is a folder: name the study file in it", source=str(path))
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError("the study file is missing: check the path", source=str(path)) from None
-    except OSError as error:
-        reason = error.strerror or "unknown reason"
-        raise InputError(f"the study file cannot be read ({reason})", source=str(path)) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            "the study file is not UTF-8: save it as UTF-8 text", source=str(path)
-        ) from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"the study file is no valid TOML: {error}; put texts in quotes", source=str(path)
-        ) from None
-
-
-def _named_table(
-    settings: Mapping[str, Any], section: str, path: Path, faults: Faults
-) -> pd.DataFrame | None:
-    given = settings.get(section)
-    name = given.get("path") if isinstance(given, Mapping) else None
-    if name is None:
-        if section == "patients" or "cells" not in settings:
-            faults.add(f'[{section}] path is missing: add path = "{section}.csv"')
-        return None
-    if not isinstance(name, str):
-        return None
-    try:
-        return read_table(path.parent / name)
-    except InputError as error:
-        faults.extend(f"{section}: {fault}" for fault in error.faults)
-        return None
-
-
-def _checked_tables(
+def check_tables(
     checked: StudySettings,
     patients: pd.DataFrame | None,
     measurements: pd.DataFrame | None,
@@ -291,6 +180,24 @@ def _checked_tables(
     *,
     with_outcome: bool,
 ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """Check both tables of a study and put them into canonical form.
+
+    Parameters
+    ----------
+    checked : StudySettings
+        Settings of the study.
+    patients, measurements : DataFrame or None
+        Tables as read; None where there is none.
+    faults : Faults
+        Collects what is wrong.
+    with_outcome : bool
+        False for new patients.
+
+    Returns
+    -------
+    patients, measurements : DataFrame or None
+        None where there is a fault.
+    """
     canonical = long = ids = None
     if patients is not None:
         ids = _identifiers(patients, checked.patient_columns)
@@ -318,7 +225,8 @@ def _checked_tables(
     return canonical, long
 
 
-def _present(table: pd.DataFrame | None) -> pd.DataFrame:
+def present_table(table: pd.DataFrame | None) -> pd.DataFrame:
+    """Return a table that has had no fault."""
     if table is None:
         raise AssertionError("a table without a fault is there")
     return table
@@ -332,22 +240,51 @@ def _identifiers(patients: pd.DataFrame, columns: Mapping[str, str]) -> list[str
     return None if labels.empty or labels.isna().any() else labels.tolist()
 
 
-def _build(
+def assemble_study(
     settings: Mapping[str, Any],
     patients: pd.DataFrame | None,
     measurements: pd.DataFrame | None,
+    *,
     source: str | None,
     path: str | None,
     faults: Faults,
+    cells: CellMeasures | None = None,
 ) -> Study:
+    """Check settings and tables together and make a study of them.
+
+    Parameters
+    ----------
+    settings : mapping
+        Sections of a study file.
+    patients, measurements : DataFrame or None
+        Tables as read; None where reading found a fault.
+    source : str or None
+        Where they come from, for messages.
+    path : str or None
+        Study file, if there is one.
+    faults : Faults
+        Faults found so far.
+    cells : CellMeasures, optional
+        What the measurements were made from, in a study with cells.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    InputError
+        Lists every fault.
+    """
     checked = check_settings(settings, faults)
-    canonical, long = _checked_tables(checked, patients, measurements, faults, with_outcome=True)
+    canonical, long = check_tables(checked, patients, measurements, faults, with_outcome=True)
     score, flow = checked.score, pd.DataFrame()
     scaled: tuple[str, ...] = ()
     if long is not None:
         before = len(faults)
         long = select_measurements(long, score, faults)
-        scaled = tuple(scaled_markers(long))
+        # Cells per area are one scale in all regions: nothing was scaled region by region.
+        scaled = tuple(scaled_markers(long)) if cells is None else ()
         region = find_tumour_region(score.tumour_region, set(long["region"]), faults)
         score = replace(score, tumour_region=region)
         if canonical is not None and len(faults) == before:
@@ -357,7 +294,7 @@ def _build(
     if canonical is not None and len(canonical):
         _check_horizon(canonical, checked.horizon, faults)
     faults.raise_if_any(source)
-    canonical, long = _present(canonical), _present(long)
+    canonical, long = present_table(canonical), present_table(long)
     return Study(
         name=checked.name,
         endpoint=checked.endpoint,
@@ -375,8 +312,14 @@ def _build(
         evaluate=checked.evaluate,
         scaled_by_region=scaled,
         flow=flow,
+        cells=cells,
+        functions=() if cells is None else checked.features.functions,
         path=path,
-        source_hash=_hashed(replace(checked, score=score), canonical, long),
+        source_hash=_hashed(
+            replace(checked, score=score),
+            *(canonical, long),
+            *(() if cells is None else (cells.patients,)),
+        ),
     )
 
 

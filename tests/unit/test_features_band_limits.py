@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from times_stats.errors import InputError
-from times_stats.features.distance_bands import band_codes, check_distance, check_edges
+from times_stats.features.band_limits import band_codes, check_distance, check_edges
 
 
 def test_a_band_holds_its_lower_limit_and_the_last_its_upper_one():

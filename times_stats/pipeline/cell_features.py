@@ -1,0 +1,88 @@
+"""The feature table alone: cells measured and pooled, without outcome or model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from times_stats.errors import InputError
+from times_stats.features.measuring import measure_cells
+from times_stats.pipeline.checkpoints import replacing
+from times_stats.pipeline.steps import Display
+from times_stats.studies.reading import open_study_cells
+
+_ENDINGS = (".csv", ".parquet")
+
+
+def write_features(
+    study: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str],
+    jobs: int = 1,
+    display: Display | None = None,
+) -> pd.DataFrame:
+    """Measure the cells of a study and write the features of its patients.
+
+    Parameters
+    ----------
+    study : path
+        Study file with ``[cells]``; its patients are not needed and not read.
+    out : path
+        ``.csv`` or ``.parquet`` file. Beside it ``<name>.images.csv`` holds one row per image:
+        cells, area, boundary, what was left out.
+    jobs : int, default 1
+        Processes; the result does not depend on it.
+    display : Display, optional
+        Shows progress.
+
+    Returns
+    -------
+    DataFrame
+        ``patient_id``, ``region``, ``marker``, ``statistic``, ``r`` (micrometres), ``value``,
+        ``variance`` between images, ``information``, ``n_images``, ``n_missing``, ``reason``.
+
+    Raises
+    ------
+    InputError
+        Lists every fault of the study file and of its cells; or `out` is of another format.
+
+    Examples
+    --------
+    >>> from times_stats.pipeline import write_features
+    >>> write_features("study.toml", out="features.csv")  # doctest: +SKIP
+    """
+    out = Path(out)
+    if out.suffix.lower() not in _ENDINGS:
+        raise InputError(f"{out.name} is of no known format: name it .csv or .parquet")
+    inputs = open_study_cells(Path(study))
+    with threadpool_limits(limits=1):
+        if display is None:
+            cells = measure_cells(
+                inputs.source,
+                plan=inputs.plan,
+                windows=inputs.windows,
+                annotations=inputs.annotations,
+                jobs=jobs,
+            )
+        else:
+            with display.step("measuring images") as advance:
+                cells = measure_cells(
+                    inputs.source,
+                    plan=inputs.plan,
+                    windows=inputs.windows,
+                    annotations=inputs.annotations,
+                    jobs=jobs,
+                    advance=advance,
+                )
+    table = cells.patients
+    with replacing(out) as part:
+        if out.suffix.lower() == ".csv":
+            table.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
+        else:
+            table.to_parquet(part, index=False)
+    with replacing(out.with_name(f"{out.stem}.images.csv")) as part:
+        cells.summary.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
+    return table

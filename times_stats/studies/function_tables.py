@@ -1,0 +1,47 @@
+"""Spatial functions of a study's patients, in the shape that nested models want."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from times_stats.features.function_components import SpatialFunctions
+from times_stats.features.image_measures import IMAGE
+from times_stats.tables.study import Study
+
+
+def spatial_functions(study: Study) -> SpatialFunctions | None:
+    """Return the spatial functions of a study's patients that its ladder ends with.
+
+    Parameters
+    ----------
+    study : Study
+        A study.
+
+    Returns
+    -------
+    SpatialFunctions or None
+        In the order of the patients; None in a study without cells.
+
+    Examples
+    --------
+    >>> from times_stats.datasets import load_hcc_ihc
+    >>> spatial_functions(load_hcc_ihc()) is None
+    True
+    """
+    if study.cells is None or not study.functions:
+        return None
+    markers = sorted(study.measurements["marker"].unique())
+    table = study.cells.patients
+    table = table[table["marker"].isin(markers) & table["statistic"].isin(study.functions)]
+    ids = pd.Index(study.patients["patient_id"], name="patient_id")
+    plain = table[table["r"].isna() & table["region"].eq(IMAGE)]
+    scalars = plain.pivot_table(
+        index="patient_id", columns=["marker", "statistic"], values="value", dropna=False
+    ).reindex(ids)
+    curves = {
+        (str(marker), str(statistic)): part.pivot_table(
+            index="patient_id", columns="r", values="value", dropna=False
+        ).reindex(ids)
+        for (marker, statistic), part in table[table["r"].notna()].groupby(["marker", "statistic"])
+    }
+    return SpatialFunctions(scalars=scalars, curves=curves)

@@ -1,0 +1,299 @@
+"""Studies from study files of both kinds: with measurements by region, or with cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from times_stats._checks import Faults, name_rows
+from times_stats.errors import InputError
+from times_stats.features.cell_plan import CellPlan
+from times_stats.features.measuring import measure_cells
+from times_stats.regions.compartments import Compartments
+from times_stats.regions.window import Window
+from times_stats.tables.cell_measures import CellMeasures
+from times_stats.tables.cell_opening import open_cells
+from times_stats.tables.cell_sources import CellSource
+from times_stats.tables.cells import list_images
+from times_stats.tables.settings import StudySettings, check_settings
+from times_stats.tables.study import Study, assemble_study, check_tables, present_table
+from times_stats.tables.study_files import (
+    parse_study_file,
+    read_measured_patients,
+    read_measured_study,
+    read_named_table,
+)
+
+_KINDS = ("tissue", "rectangle")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellInputs:
+    """The cells of a study file, opened but not measured.
+
+    Attributes
+    ----------
+    source : CellSource
+        Cells.
+    plan : CellPlan
+        What is measured.
+    windows, annotations : dict of str to Window, or None
+        Observed area and tumour by image, where the study file names files of them.
+    """
+
+    source: CellSource
+    plan: CellPlan
+    windows: dict[str, Window] | None
+    annotations: dict[str, Window] | None
+
+
+def read_study(
+    path: str | Path, *, jobs: int = 1, advance: Callable[[], None] = lambda: None
+) -> Study:
+    """Read a study file (TOML) and the tables it names; cells are checked and measured.
+
+    Parameters
+    ----------
+    path : str or Path
+        Study file; the paths in it are relative to its folder.
+    jobs : int, default 1
+        Processes that measure cells; the result does not depend on it.
+    advance : callable
+        Called after each image measured.
+
+    Returns
+    -------
+    Study
+        Checked, in canonical columns, sorted by ``patient_id``.
+
+    Raises
+    ------
+    InputError
+        Lists every fault of the study file and of its tables, before anything is measured.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> folder = files("times_stats") / "datasets" / "hcc_ihc_regions"
+    >>> read_study(folder / "complete.toml").flow["n_patients"].tolist()
+    [227, 227, 101, 101]
+    """
+    path = Path(str(path))
+    settings = parse_study_file(path)
+    if "cells" not in settings:
+        return read_measured_study(path)
+    faults = Faults()
+    checked = check_settings(settings, faults)
+    patients = read_named_table(settings, "patients", path, faults)
+    canonical, _ = check_tables(checked, patients, None, faults, with_outcome=True)
+    inputs = _open(checked, path, faults)
+    faults.raise_if_any(str(path))
+    ids = present_table(canonical)["patient_id"].tolist()
+    cells = _measured(inputs, ids, path, jobs=jobs, advance=advance)
+    return assemble_study(
+        settings,
+        patients,
+        cells.amounts(),
+        source=str(path),
+        path=str(path),
+        faults=Faults(),
+        cells=cells,
+    )
+
+
+def read_new_patients(
+    path: str | Path, *, jobs: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame, CellMeasures | None]:
+    """Read patients without outcome from a study file, to score them with a fitted model.
+
+    Parameters
+    ----------
+    path : str or Path
+        Study file with ``[patients]`` and ``[measurements]`` or ``[cells]``; ``time`` and ``event``
+        are not needed and not read, and ``[study] horizon`` may be left out.
+    jobs : int, default 1
+        Processes that measure cells.
+
+    Returns
+    -------
+    patients : DataFrame
+        ``patient_id``, ``cohort`` and the clinical columns, sorted.
+    measurements : DataFrame
+        Canonical measurements of every marker and region in the file.
+    cells : CellMeasures or None
+        What the measurements were made from, in a study with cells.
+
+    Raises
+    ------
+    InputError
+        Lists every fault of the study file and of its tables.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> folder = files("times_stats") / "datasets" / "hcc_ihc_regions"
+    >>> patients, measurements, _ = read_new_patients(folder / "all.toml")
+    >>> "time" in patients, len(measurements)
+    (False, 1893)
+    """
+    path = Path(str(path))
+    settings = parse_study_file(path)
+    if "cells" not in settings:
+        return *read_measured_patients(path), None
+    section = settings.get("study", {})
+    if isinstance(section, Mapping):
+        settings["study"] = {"horizon": 1, **section}
+    faults = Faults()
+    checked = check_settings(settings, faults)
+    raw = read_named_table(settings, "patients", path, faults)
+    patients, _ = check_tables(checked, raw, None, faults, with_outcome=False)
+    inputs = _open(checked, path, faults)
+    faults.raise_if_any(str(path))
+    ids = present_table(patients)["patient_id"].tolist()
+    cells = _measured(inputs, ids, path, jobs=jobs, advance=lambda: None)
+    patients, measurements = check_tables(checked, raw, cells.amounts(), faults, with_outcome=False)
+    faults.raise_if_any(str(path))
+    return present_table(patients), present_table(measurements), cells
+
+
+def open_study_cells(path: str | Path) -> CellInputs:
+    """Open the cells that a study file names, and the windows and annotations of its images.
+
+    Parameters
+    ----------
+    path : str or Path
+        Study file with ``[cells]``; its patients are not read.
+
+    Returns
+    -------
+    CellInputs
+
+    Raises
+    ------
+    InputError
+        Lists every fault of the study file and of the headers of the cells.
+
+    Examples
+    --------
+    >>> from times_stats.datasets import lung_vectra_study_file
+    >>> open_study_cells(lung_vectra_study_file()).plan.tumour
+    ('CK',)
+    """
+    path = Path(str(path))
+    settings = parse_study_file(path)
+    if "cells" not in settings:
+        raise InputError("this study has no [cells]: there is nothing to measure", source=str(path))
+    section = settings.get("study", {})
+    if isinstance(section, Mapping):
+        settings["study"] = {"horizon": 1, **section}
+    faults = Faults()
+    checked = check_settings(settings, faults)
+    inputs = _open(checked, path, faults)
+    faults.raise_if_any(str(path))
+    if inputs is None:
+        raise AssertionError("cells without a fault are open")
+    return inputs
+
+
+def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | None:
+    """Open the cells of a study; faults of the settings leave nothing to open."""
+    cells, regions, features = checked.cells, checked.regions, checked.features
+    if faults or cells is None:
+        return None
+    try:
+        source = open_cells(
+            [path.parent / name for name in cells.path],
+            format=cells.format,  # type: ignore[arg-type]
+            columns=cells.columns,
+            pixel_size=cells.pixel_size,
+            images=None if cells.images is None else path.parent / cells.images,
+            cell_types=cells.cell_types,
+            regions=cells.regions,
+            phenotypes=cells.phenotypes,
+            markers=cells.markers,
+            duplicates=cells.duplicates,  # type: ignore[arg-type]
+        )
+        plan = CellPlan(
+            tumour=cells.tumour,
+            compartments=Compartments(
+                invasive_front=regions.invasive_front, peritumour=regions.peritumour
+            ),
+            source=regions.source,  # type: ignore[arg-type]
+            tumour_regions=regions.tumour_regions,
+            window=cells.window if cells.window in _KINDS else "tissue",  # type: ignore[arg-type]
+            radii=features.radii,
+            correction=features.correction,  # type: ignore[arg-type]
+            bands=features.bands,
+            n_neighbours=features.n_neighbours,
+            mixing_radius=features.mixing_radius,
+            quadrat=features.quadrat,
+            min_cells=features.min_cells,
+            aggregate_seeds=features.aggregate_seeds,
+            aggregate_members=features.aggregate_members,
+            aggregate_radius=features.aggregate_radius,
+            aggregate_cells=features.aggregate_cells,
+        )
+        windows = annotations = None
+        if cells.window not in _KINDS or regions.annotation is not None:
+            images = list_images(source)["image_id"].tolist()
+            if cells.window not in _KINDS:
+                windows = _outlines(path.parent, cells.window, images, faults, every=True)
+            if regions.annotation is not None:
+                annotations = _outlines(
+                    path.parent, regions.annotation, images, faults, every=False
+                )
+    except InputError as error:
+        faults.extend(f"cells: {fault}" for fault in error.faults)
+        return None
+    return CellInputs(source, plan, windows, annotations)
+
+
+def _outlines(
+    folder: Path, pattern: str, images: list[str], faults: Faults, *, every: bool
+) -> dict[str, Window]:
+    found: dict[str, Window] = {}
+    absent = []
+    for image in images:
+        file = folder / pattern.replace("{image_id}", image)
+        if not file.is_file():
+            absent.append(image)
+            continue
+        try:
+            found[image] = Window.from_geojson(file)
+        except InputError as error:
+            faults.extend(f"{file.name}: {fault}" for fault in error.faults)
+    if absent and (every or not found):
+        faults.add(
+            f"{pattern} names no file for image {name_rows(absent)}: draw the outlines, or correct "
+            "the pattern"
+        )
+    return found
+
+
+def _measured(
+    inputs: CellInputs | None,
+    patient_ids: list[str],
+    path: Path,
+    *,
+    jobs: int,
+    advance: Callable[[], None],
+) -> CellMeasures:
+    if inputs is None:
+        raise AssertionError("cells without a fault are open")
+    try:
+        return measure_cells(
+            inputs.source,
+            plan=inputs.plan,
+            patient_ids=patient_ids,
+            windows=inputs.windows,
+            annotations=inputs.annotations,
+            jobs=jobs,
+            advance=advance,
+        )
+    except InputError as error:
+        faults: list[Any] = [f"cells: {fault}" for fault in error.faults]
+        raise InputError(faults, source=str(path)) from None
