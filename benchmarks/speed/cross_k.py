@@ -27,10 +27,10 @@ import pandas as pd  # noqa: E402
 from times_stats import __version__  # noqa: E402
 from times_stats._compiled import compiled  # noqa: E402
 from times_stats.features import cross_k_all  # noqa: E402
-from times_stats.features.pair_sums import (  # noqa: E402
-    _arrange,
-    _count,
-    _Grid,
+from times_stats.features.point_grid import (  # noqa: E402
+    PointGrid,
+    arrange_points,
+    count_pairs,
     squared_limits,
 )
 from times_stats.regions import Window  # noqa: E402
@@ -42,7 +42,7 @@ SPATSTAT = {"border": "border", "translation": "translate", "isotropic": "isotro
 
 
 @compiled
-def count_by_type(grid: _Grid, limit: float, n_types: int) -> np.ndarray:
+def count_by_type(grid: PointGrid, limit: float, n_types: int) -> np.ndarray:
     """Count the pairs of each two types: the least that any cross K must do."""
     counts = np.zeros((n_types, n_types), dtype=np.int64)
     for row in range(grid.rows):
@@ -122,15 +122,15 @@ def against_bare_loops(n: int) -> None:
     nothing = np.zeros(n)
     limit = float(squared_limits(RADII[-1:])[0])
 
-    def arrange() -> _Grid:
-        return _arrange(points, codes, nothing, nothing, RADII)
+    def arrange() -> PointGrid:
+        return arrange_points(points, codes, nothing, nothing, RADII)
 
     full = cpu_seconds(
         lambda: cross_k_all(points, types, window=window, r=RADII, correction="translation"), 3
     )
-    counted = cpu_seconds(lambda: _count(arrange(), limit), 3)
+    counted = cpu_seconds(lambda: count_pairs(arrange(), limit), 3)
     by_type = cpu_seconds(lambda: count_by_type(arrange(), limit, 5), 3)
-    pairs = _count(arrange(), limit)
+    pairs = count_pairs(arrange(), limit)
     print(
         f"{n:>9,}  {pairs:,} pairs: cross K {full:.2f} s; counting them {counted:.2f} s "
         f"({full / counted:.2f}x); counting them by type {by_type:.2f} s ({full / by_type:.2f}x)"

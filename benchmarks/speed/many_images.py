@@ -5,7 +5,7 @@ cells in clusters of their own, macrophages and stroma at random. times_stats de
 rounds; in the same rounds the rivals describe a random sample of each round's images, and their
 times are multiplied by the number of images over that of the sample. Two processes over images for
 everybody (joblib; parallel::mclapply; joblib), wall seconds, CPU seconds of all processes beside
-them: the machine has two cores and other work, so the CPU ratio is the steadier one. Importing,
+them: where the two cores had other work (see the load) the CPU ratio is the steadier one. Importing,
 compiling and reading files come first and are reported apart.
 
 times_stats  intensities; all 25 ordered cross K, translation and isotropic, 30 radii to 150 um; all
@@ -17,7 +17,8 @@ R            the same down to enrichment: spatstat's Kest, Kcross, Gest, Gcross,
 squidpy      its nearest set with its defaults: ripley F, G, L of each type with 100 simulations,
              10-nearest-neighbour graph, nhood_enrichment (1,000 permutations), interaction_matrix,
              co_occurrence (50 radii). Also without simulations, which nothing of times_stats
-             replaces; and image by image with n_jobs=2 and two threads where it takes them
+             replaces; and image by image with n_jobs=2 and two threads where it takes them (the CPU
+             time of those jobs is not seen)
 
 Run: python benchmarks/speed/many_images.py > benchmarks/speed/many_images.txt
 (needs the environment of benchmarks/rivals/squidpy/requirements.txt; Rscript, spatstat, spdep)
@@ -61,9 +62,14 @@ from times_stats.features import (  # noqa: E402
 from times_stats.regions import Window  # noqa: E402
 
 HERE = Path(__file__).parent
-PYTHON = os.environ.get("SQUIDPY_PYTHON", "/tmp/squidpy-env/bin/python")
+PYTHON = os.environ.get("SQUIDPY_PYTHON", ".venv-squidpy/bin/python")
 N_IMAGES, N_CELLS, N_ROUNDS, N_CORES = 600, 5_000, 3, 2
 SAMPLE = {"R": 20, "defaults": 12, "no_simulations": 12, "n_jobs": 6}  # images a round
+LABELS = {
+    "defaults": "squidpy, defaults",
+    "no_simulations": "squidpy, no simulations",
+    "n_jobs": "squidpy, n_jobs=2",
+}
 R = np.arange(5.0, 151.0, 5.0)
 SHARES = {"B": 0.08, "T": 0.22, "macrophage": 0.15, "stroma": 0.15, "tumour": 0.4}
 CLUSTERS = {"B": (8, 25.0), "T": (40, 40.0), "tumour": (12, 70.0)}  # centres, spread in um
@@ -85,6 +91,7 @@ class Found(NamedTuple):
     wall: float
     cpu: float
     imported: float
+    load: float
     answer: dict[str, Any]
 
 
@@ -199,7 +206,7 @@ def ours(images: Sequence[Image]) -> Found:
     results = pool(delayed(describe)(image) for image in images)
     wall = time.perf_counter() - started
     cpu = time.process_time() - own + sum(seconds for _, seconds in results)
-    return Found(wall, cpu, warm, results[0][0])
+    return Found(wall, cpu, warm, load(), results[0][0])
 
 
 def by_r(images: Sequence[Image], folder: Path) -> Found:
@@ -217,7 +224,8 @@ def by_r(images: Sequence[Image], folder: Path) -> Found:
     names = ("intensity", "k", "g", "f", "pcf", "z")
     answer = {name: pd.read_csv(f"{out}.{name}").to_numpy() for name in names}
     answer["version"] = f"spatstat.explore {row['spatstat']}, spdep {row['spdep']}"
-    return Found(float(row["wall"]), float(row["cpu"]), float(row["imported"]), answer)
+    wall, cpu, imported = (float(row[name]) for name in ("wall", "cpu", "imported"))
+    return Found(wall, cpu, imported, load(), answer)
 
 
 def by_squidpy(images: Sequence[Image], folder: Path, how: str) -> Found:
@@ -228,16 +236,22 @@ def by_squidpy(images: Sequence[Image], folder: Path, how: str) -> Found:
     subprocess.run(script, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     found = json.loads(out.read_text())
     answer = {"z": np.array(found["z"]), "version": f"squidpy {found['version']}"}
-    return Found(found["wall"], found["cpu"], found["imported"], answer)
+    return Found(found["wall"], found["cpu"], found["imported"], load(), answer)
+
+
+def load() -> float:
+    """Return the mean number of running processes of the last minute."""
+    return os.getloadavg()[0]
 
 
 def print_round(name: str, found: Found, n_images: int, n_round: int) -> tuple[float, float]:
     """Print one line, and return wall and CPU seconds of all images of the round."""
     wall, cpu = (seconds * n_round / n_images for seconds in (found.wall, found.cpu))
     print(
-        f"  {name:<24} {n_images:>4} images {found.wall:>8.1f} s wall {found.cpu:>8.1f} s CPU; "
+        f"  {LABELS.get(name, name):<24} {n_images:>4} images {found.wall:>8.1f} s wall "
+        f"{found.cpu:>8.1f} s CPU; "
         f"for {n_round}: {wall:>7.1f} {cpu:>7.1f}; imports, compiling {found.imported:>5.1f} s; "
-        f"load {os.getloadavg()[0]:.1f}",
+        f"load {found.load:.1f}",
         flush=True,
     )
     return wall, cpu
@@ -250,11 +264,9 @@ def print_ratios(spent: dict[str, list[tuple[float, float]]]) -> None:
         times = np.array(lines)
         (wall, cpu), (wall_ratio, cpu_ratio) = times.sum(0), times.sum(0) / own.sum(0)
         by_round = " ".join(f"{value:.1f}" for value in times[:, 1] / own[:, 1])
-        seen = f"{cpu:>8.0f} {cpu_ratio:>6.1f}x   {by_round}"
-        hidden = "that of its jobs is not seen"
         print(
-            f"  {package:<24} {wall:>8.0f} {wall_ratio:>6.1f}x "
-            + (hidden if package == "n_jobs" else seen)
+            f"  {LABELS.get(package, package):<24} {wall:>8.0f} {wall_ratio:>6.1f}x {cpu:>8.0f} "
+            f"{cpu_ratio:>6.1f}x   {by_round}"
         )
 
 
@@ -315,7 +327,7 @@ def main() -> None:
                 line = print_round(package, one, n_of[package], len(members))
                 spent.setdefault(package, []).append(line)
     versions = ", ".join(found[rival].answer["version"] for rival in ("R", "defaults"))
-    print(f"\nAll {N_IMAGES} images; {versions}")
+    print(f"\nAll {N_IMAGES} images, two processes; ratio = rival / times_stats; {versions}")
     print(f"  {'':<24} {'wall s':>8} {'ratio':>7} {'CPU s':>8} {'ratio':>7}   CPU ratio by round")
     print_ratios(spent)
     print_equality(found["times_stats"].answer, found["R"].answer)

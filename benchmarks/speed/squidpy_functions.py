@@ -63,7 +63,7 @@ from times_stats.features import (  # noqa: E402
 from times_stats.regions import Window  # noqa: E402
 
 HERE = Path(__file__).parent
-PYTHON = os.environ.get("SQUIDPY_PYTHON", "/tmp/squidpy-env/bin/python")
+PYTHON = os.environ.get("SQUIDPY_PYTHON", ".venv-squidpy/bin/python")
 R = np.arange(0.0, 251.0, 5.0)
 FAR = R >= 10.0
 PER_MM2 = {"random": (800, 700, 600, 500, 400, 300), "clustered": (425, 425, 425, 425)}

@@ -146,7 +146,7 @@ def test_new_patients_need_no_outcome(own_study):
     patients[["patient_id"]].to_csv(folder / "new_patients.csv", index=False)
     table = pd.read_csv(folder / "measurements.csv").rename(columns={"Number": "patient_id"})
     table.to_csv(folder / "new_measurements.csv", index=False)
-    read, measurements = ts.tables.read_new_patients(folder / "new.toml")
+    read, measurements, _ = ts.studies.read_new_patients(folder / "new.toml")
     assert len(read) == 101
     assert "time" not in read
     assert set(measurements["marker"]) >= {"CD57", "CXCL17"}

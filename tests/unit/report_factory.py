@@ -175,6 +175,7 @@ def make_contents(
             horizon=24.0,
             evaluate=SimpleNamespace(margin=0.03),
             scaled_by_region=(),
+            cells=None,
         ),
         "flow": pd.DataFrame(
             {

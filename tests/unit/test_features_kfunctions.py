@@ -8,7 +8,7 @@ import shapely
 
 from times_stats import features
 from times_stats.errors import InputError
-from times_stats.features import pair_sums
+from times_stats.features import pair_sums, point_grid
 from times_stats.regions import Window
 
 CORRECTIONS = pair_sums.CORRECTIONS
@@ -120,7 +120,7 @@ def test_integer_points_count_every_tie():
 
 def test_limits_of_squares_reach_the_radius_exactly():
     radii = np.concatenate([np.sqrt(np.arange(1, 500)), np.linspace(0.1, 99.9, 999)])
-    limits = pair_sums.squared_limits(radii)
+    limits = point_grid.squared_limits(radii)
     assert (np.sqrt(limits) <= radii).all()
     assert (np.sqrt(np.nextafter(limits, np.inf)) > radii).all()
 
@@ -133,7 +133,7 @@ def test_many_pairs_on_a_polygon_are_interpolated_closely(monkeypatch):
     )
     points = inside(window, 2500, seed=9)
     options = {"window": window, "r": [20.0, 60.0, 150.0], "correction": "translation"}
-    assert pair_sums.count_close_pairs(points, 150.0) > pair_sums.MANY_PAIRS
+    assert point_grid.count_close_pairs(points, 150.0) > pair_sums.MANY_PAIRS
     quick = features.ripley_k(points, **options)
     monkeypatch.setattr(pair_sums, "MANY_PAIRS", 10**9)
     exact = features.ripley_k(points, **options)
@@ -145,8 +145,8 @@ def test_close_pairs_are_counted():
     points = np.random.default_rng(4).uniform(0, 100, size=(300, 2))
     distance = np.hypot(*(points[:, None, :] - points[None, :, :]).transpose(2, 0, 1))
     for r in (0.5, 7.0, 60.0, 200.0):
-        assert pair_sums.count_close_pairs(points, r) == ((distance <= r).sum() - 300) // 2
-    assert pair_sums.count_close_pairs(points[:1], 5.0) == 0
+        assert point_grid.count_close_pairs(points, r) == ((distance <= r).sum() - 300) // 2
+    assert point_grid.count_close_pairs(points[:1], 5.0) == 0
 
 
 @pytest.mark.parametrize("correction", CORRECTIONS)

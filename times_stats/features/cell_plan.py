@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from itertools import pairwise
+from numbers import Real
 from typing import Literal
 
-import numpy as np
-
-from times_stats._checks import Faults
+from times_stats._checks import Faults, name_rows
 from times_stats.features.pair_sums import CORRECTIONS, Correction
 from times_stats.regions.compartments import Compartments
 
@@ -93,11 +94,14 @@ class CellPlan:
 
     def __post_init__(self) -> None:
         faults = Faults()
-        for name in ("tumour", "tumour_regions", "aggregate_seeds", "aggregate_members"):
+        for name in ("tumour", "markers", "tumour_regions", "aggregate_seeds", "aggregate_members"):
             if isinstance(getattr(self, name), str):
                 faults.add(f"{name} is a single text: give a list")
+        faults.raise_if_any("plan")
         if not self.tumour:
             faults.add("tumour is empty: name the cell types that are tumour cells")
+        if self.markers is not None and not self.markers:
+            faults.add("markers is empty: name what is measured, or None for everything")
         both = sorted(set(self.markers or ()) & set(self.tumour))
         if both:
             faults.add(f"markers names the tumour type {both[0]}: leave it out")
@@ -110,18 +114,37 @@ class CellPlan:
                 faults.add(f"{name} is {getattr(self, name)!r}: use {' or '.join(known)}")
         if self.source == "column" and not self.tumour_regions:
             faults.add("tumour_regions is empty: name the labels of the region column for tumour")
-        for name, low in (("radii", 0.0), ("bands", -np.inf)):
-            values = np.asarray(getattr(self, name), dtype=np.float64)
-            rises = values.size >= (1 if name == "radii" else 3) and (np.diff(values) > 0).all()
-            if not rises or not np.isfinite(values).all() or values[0] <= low:
-                faults.add(f"{name} is {getattr(self, name)}: give increasing micrometres")
+        for name, low, least in (("radii", 0.0, 1), ("bands", -math.inf, 3)):
+            if not _rise(getattr(self, name), low=low, least=least):
+                above = f" above {low:g}" if math.isfinite(low) else ""
+                faults.add(
+                    f"{name} is {getattr(self, name)}: give increasing micrometres{above}, "
+                    f"{least} or more"
+                )
         for name in ("mixing_radius", "quadrat", "aggregate_radius"):
-            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                faults.add(f"{name} is {getattr(self, name)}: give positive micrometres")
+            value = getattr(self, name)
+            if not _rise((value,), low=0.0, least=1):
+                faults.add(f"{name} is {value!r}: give positive micrometres")
         for name, least in (("n_neighbours", 1), ("min_cells", 2), ("aggregate_cells", 2)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 faults.add(f"{name} is {value!r}: give a whole number of at least {least}")
         if bool(self.aggregate_seeds) != bool(self.aggregate_members):
             faults.add("aggregates need both aggregate_seeds and aggregate_members")
+        elif not set(self.aggregate_seeds) <= set(self.aggregate_members):
+            foreign = [name for name in self.aggregate_seeds if name not in self.aggregate_members]
+            faults.add(
+                f"aggregate_seeds names {name_rows(foreign)}, not among aggregate_members: "
+                "add it there"
+            )
         faults.raise_if_any("plan")
+
+
+def _rise(values: object, *, low: float, least: int) -> bool:
+    if not isinstance(values, tuple | list) or len(values) < least:
+        return False
+    if any(isinstance(value, bool) or not isinstance(value, Real) for value in values):
+        return False
+    if not all(map(math.isfinite, values)):
+        return False
+    return all(a < b for a, b in pairwise([low, *values]))

@@ -23,7 +23,8 @@ class FunctionComponents:
     mean : ndarray of shape (n_r,)
         Mean curve of the training patients.
     components : ndarray of shape (n_components, n_r)
-        Components, of norm 1 over distance; each has a positive integral.
+        Components, of norm 1 over distance; each has a positive integral, or where that is 0 a
+        positive end.
     share : ndarray of shape (n_components,)
         Share of the variance of the training curves.
     n_curves : int
@@ -87,12 +88,13 @@ def learn_components(
     _, singular, rows = np.linalg.svd((known - mean) * root, full_matrices=False)
     variance = singular**2
     total = variance.sum()
-    real = variance > 1e-12 * max(total, 1e-300)
+    rounding = (np.finfo(np.float64).eps * np.abs(known * root).max()) ** 2 * known.size
+    real = variance > max(1e-12 * total, rounding)
     kept = np.flatnonzero(real)[:n_components]
     components = rows[kept] / root
-    sign = np.where(components @ _trapezoid(distances) < 0, -1.0, 1.0)
-    share = variance[kept] / total if total > 0 else np.empty(0)
-    return FunctionComponents(distances, mean, components * sign[:, None], share, len(known))
+    share = variance[kept] / total if kept.size else np.empty(0)
+    signed = components * _signs(components, distances)[:, None]
+    return FunctionComponents(distances, mean, signed, share, len(known))
 
 
 def component_scores(learned: FunctionComponents, curves: ArrayLike) -> FloatArray:
@@ -161,7 +163,8 @@ class SpatialFunctions:
 def _check(curves: ArrayLike, r: ArrayLike) -> tuple[FloatArray, FloatArray]:
     distances = np.asarray(r, dtype=np.float64)
     values = np.asarray(curves, dtype=np.float64)
-    if distances.ndim != 1 or distances.size < 2 or (np.diff(distances) <= 0).any():
+    rises = distances.ndim == 1 and distances.size >= 2 and (np.diff(distances) > 0).all()
+    if not rises or not np.isfinite(distances).all():
         raise InputError("r does not increase: give at least two increasing distances")
     if values.ndim != 2 or values.shape[1] != distances.size:
         raise InputError(
@@ -169,6 +172,15 @@ def _check(curves: ArrayLike, r: ArrayLike) -> tuple[FloatArray, FloatArray]:
             f"of the {distances.size} distances"
         )
     return values, distances
+
+
+def _signs(components: FloatArray, r: FloatArray) -> FloatArray:
+    """Return the sign that makes each integral positive, or the end where it is 0 but rounding."""
+    weight = _trapezoid(r)
+    integral = components @ weight
+    size = np.abs(components) @ weight
+    told = np.where(np.abs(integral) > 1e-9 * size, integral, components[:, -1])
+    return np.where(told < 0, -1.0, 1.0)
 
 
 def _trapezoid(r: FloatArray) -> FloatArray:

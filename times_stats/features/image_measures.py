@@ -11,6 +11,7 @@ import pandas as pd
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import InputError
 from times_stats.features.aggregates import find_aggregates
+from times_stats.features.band_limits import band_codes
 from times_stats.features.cell_plan import CellPlan
 from times_stats.features.composition import shannon_entropy
 from times_stats.features.enrichment import neighbourhood_enrichment
@@ -52,12 +53,15 @@ STATISTICS: dict[str, str] = {
     "aggregate_intensity": "aggregates per mm2; images weigh by area",
     "aggregate_share": "share of the member cells that sit in aggregates; images weigh by cells",
 }
+BY_REGION = ("intensity", "fraction", "entropy")
+ORGANISATION = tuple(name for name in STATISTICS if name not in BY_REGION)  # of the whole image
 COLUMNS = [
     *("patient_id", "image_id", "region", "marker", "statistic"),
     *("r", "value", "information", "reason"),
 ]
 
 NO_WINDOW = "too few cells to see the tissue"
+FEW_CELLS = "no more cells than neighbours asked for"
 NO_ANNOTATION = "the image has no annotation"
 NO_REGION = "the image shows nothing of the region"
 NO_CELLS = "no cell in the region"
@@ -111,7 +115,9 @@ class ImageMeasures:
         what is no function of distance), ``value``, ``information`` (weight of the image when a
         patient's images are pooled) and ``reason`` (why the value is missing).
     summary : dict
-        One row about the image: cells, area, boundary, what was left out.
+        One row about the image: cells (``n_tumour`` among all of them), area, boundary, and what
+        was left out: cells outside the window, and cells on the frame at the very limit of a region
+        of which the window shows nothing (``n_without_area``).
     """
 
     values: pd.DataFrame
@@ -145,7 +151,12 @@ def measure_image(
     Raises
     ------
     InputError
-        If a tumour type or marker of the plan is neither a type nor a flag of the cells.
+        If the boundary is that of the region column and the cells have none.
+
+    Notes
+    -----
+    A type or flag that no cell of the image has is absent, not unknown: its intensity is 0.
+    `measure_cells` knows all images and refuses names that no cell has.
 
     Examples
     --------
@@ -163,7 +174,8 @@ def measure_image(
     rows = list(measure_regions(located, compartments=plan.compartments))
     rows += _functions(located, plan)
     values = as_table(cells, rows)
-    return ImageMeasures(values, _summary(located, plan))
+    shown_nothing = {region for region, *_, why in rows if why == NO_REGION}
+    return ImageMeasures(values, _summary(located, plan, shown_nothing))
 
 
 def as_table(cells: ImageCells, rows: list[_Row]) -> pd.DataFrame:
@@ -346,7 +358,7 @@ def _functions(located: LocatedCells, plan: CellPlan) -> Iterator[_Row]:
     tumour = located.is_marker[""]
     graph = None
     areas = _band_areas(located, plan)
-    if len(located.points) > plan.n_neighbours and located.window is not None:
+    if len(located.points) > plan.n_neighbours:
         graph = nearest_neighbour_graph(located.points, n_neighbours=plan.n_neighbours)
     for marker, mask in located.is_marker.items():
         if marker:
@@ -389,8 +401,9 @@ def _curves(
     }
     for statistic, (why, work) in jobs.items():
         if window is None or why:
+            told = NO_WINDOW if window is None else why
             for r in radii:
-                yield IMAGE, marker, statistic, float(r), np.nan, 0.0, why or NO_WINDOW
+                yield IMAGE, marker, statistic, float(r), np.nan, 0.0, told
             continue
         x0, y0, x1, y1 = window.bounds
         too_wide = radii > min(x1 - x0, y1 - y0) / 2
@@ -425,19 +438,26 @@ def _scalars(
     if boundary.reason:
         yield row("gradient", np.nan, 0.0, boundary.reason)
     else:
-        found = infiltration_gradient(located.distance[own], edges=plan.bands, areas=areas)
+        distance = located.distance[own]
+        band = band_codes(distance, np.asarray(plan.bands, dtype=np.float64))
+        # A cell on the frame may lie on the limit of a band of which the window shows nothing.
+        shown = (band < 0) | (np.asarray(areas)[band] > 0)
+        found = infiltration_gradient(distance[shown], edges=plan.bands, areas=areas)
         yield row("gradient", found.slope, float(found.n_cells), found.reason)
     few = FEW_MARKER if n_own < plan.min_cells else ""
     few = few or (FEW_TUMOUR if tumour.sum() < plan.min_cells else "")
     kinds = np.where(own, "own", np.where(tumour, "tumour", "other"))
-    if few or graph is None:
+    if few:
         for statistic in ("neighbour_excess", "mixing", "morisita_horn"):
-            yield row(statistic, np.nan, 0.0, few or NO_WINDOW)
+            yield row(statistic, np.nan, 0.0, few)
         return
-    table = neighbourhood_enrichment(graph, kinds, types=["own", "tumour"])
-    cell = table.sel(type_from="own", type_to="tumour")
-    excess = float(cell["count"] - cell["expected"]) / (n_own * plan.n_neighbours)
-    yield row("neighbour_excess", excess, float(n_own), "")
+    if graph is None:
+        yield row("neighbour_excess", np.nan, 0.0, FEW_CELLS)
+    else:
+        table = neighbourhood_enrichment(graph, kinds, types=["own", "tumour"])
+        cell = table.sel(type_from="own", type_to="tumour")
+        excess = float(cell["count"] - cell["expected"]) / (n_own * plan.n_neighbours)
+        yield row("neighbour_excess", excess, float(n_own), "")
     pairs = count_interactions(
         located.points, kinds, immune=["own"], tumour=["tumour"], radius=plan.mixing_radius
     )
@@ -469,21 +489,24 @@ def _aggregates(located: LocatedCells, plan: CellPlan) -> Iterator[_Row]:
     yield IMAGE, AGGREGATES, "aggregate_share", np.nan, share, float(members), why
 
 
-def _summary(located: LocatedCells, plan: CellPlan) -> dict[str, object]:
+def _summary(located: LocatedCells, plan: CellPlan, shown_nothing: set[str]) -> dict[str, object]:
     cells, window, boundary = located.cells, located.window, located.boundary
     nothing = boundary is None
-    doubtful = 0
+    types = np.empty(0, dtype=np.str_) if cells.cell_type is None else cells.cell_type
+    doubtful = astray = 0
     if window is not None and boundary is not None and not boundary.reason:
         sure = is_certain(
             located.points, located.distance, window=window, compartments=plan.compartments
         )
         doubtful = int((~sure).sum())
+        held = assign_compartments(located.distance, compartments=plan.compartments)
+        astray = int(np.isin(np.asarray(held), list(shown_nothing)).sum())
     return {
         "patient_id": cells.patient_id,
         "image_id": cells.image_id,
         "n_cells": len(cells),
         "n_outside": 0 if window is None else len(cells) - len(located.points),
-        "n_tumour": int(located.is_marker[""].sum()),
+        "n_tumour": int(np.isin(types, plan.tumour).sum()),
         "area_mm2": np.nan if window is None else window.area_mm2,
         "tumour_mm2": np.nan if boundary is None else boundary.tumour.area * 1e-6,
         "boundary_um": np.nan if boundary is None else float(boundary.lines.length),
@@ -492,5 +515,6 @@ def _summary(located: LocatedCells, plan: CellPlan) -> dict[str, object]:
         "fraction_inside": np.nan if boundary is None else boundary.fraction_inside,
         "fraction_outside": np.nan if boundary is None else boundary.fraction_outside,
         "n_uncertain": doubtful,
+        "n_without_area": astray,
         "reason": NO_WINDOW if nothing else boundary.reason if boundary is not None else "",
     }

@@ -18,7 +18,7 @@ from times_stats.tables.cell_counts import count_cells
 from times_stats.tables.cell_faults import check_cells
 from times_stats.tables.cell_measures import CellMeasures
 from times_stats.tables.cell_sources import CellSource
-from times_stats.tables.cells import iterate_images
+from times_stats.tables.cells import iterate_images, list_images
 
 
 def measure_cells(
@@ -28,6 +28,7 @@ def measure_cells(
     patient_ids: Collection[str] | None = None,
     windows: Mapping[str, Window] | None = None,
     annotations: Mapping[str, Window] | None = None,
+    declared: Collection[str] = (),
     jobs: int = 1,
     advance: Callable[[], None] = lambda: None,
 ) -> CellMeasures:
@@ -48,6 +49,9 @@ def measure_cells(
         Observed area by image; where it is given it must name every image.
     annotations : mapping of str to Window, optional
         The tumour as drawn, by image.
+    declared : collection of str
+        Types, flags and tumour regions that were looked for, whether or not a cell has them: as
+        markers they are measured, with intensity 0.
     jobs : int, default 1
         Processes (those of a cluster, inside its ``joblib.parallel_config``); the results do not
         depend on it.
@@ -61,7 +65,8 @@ def measure_cells(
     Raises
     ------
     InputError
-        Lists every fault of the cells; or a tumour type or marker that no cell has.
+        Lists every fault of the cells; or a tumour type, marker or tumour region that no cell has,
+        and images without a window. Nothing is measured before.
 
     Examples
     --------
@@ -72,13 +77,15 @@ def measure_cells(
     <CellMeasures: 247 images, 6 markers>
     """
     report = check_cells(source, patient_ids=patient_ids)
-    plan = _complete_plan(source, plan)
+    plan = complete_plan(source, plan, declared=declared)
+    if windows is not None:
+        _check_windows(source, windows)
     found = []
     tasks = (
         delayed(measure_image)(
             cells,
             plan=plan,
-            window=None if windows is None else _window_of(windows, cells.image_id),
+            window=None if windows is None else windows[cells.image_id],
             annotation=None if annotations is None else annotations.get(cells.image_id),
         )
         for cells in iterate_images(source)
@@ -86,10 +93,12 @@ def measure_cells(
     for measured in Parallel(n_jobs=jobs, return_as="generator")(tasks):
         found.append(measured)
         advance()
-    return _collected(found, plan, report.counts)
+    return _collected(found, plan, report.counts, is_given=windows is not None)
 
 
-def _collected(found: list[ImageMeasures], plan: CellPlan, counts: pd.DataFrame) -> CellMeasures:
+def _collected(
+    found: list[ImageMeasures], plan: CellPlan, counts: pd.DataFrame, *, is_given: bool
+) -> CellMeasures:
     summary = pd.DataFrame([measured.summary for measured in found])
     keys = ["patient_id", "image_id"]
     summary = summary.sort_values(keys, kind="stable", ignore_index=True)
@@ -97,17 +106,21 @@ def _collected(found: list[ImageMeasures], plan: CellPlan, counts: pd.DataFrame)
     images = images.sort_values(
         [*keys, "marker", "statistic", "region", "r"], kind="stable", ignore_index=True
     )
-    outside = summary[summary["n_outside"] > 0]
-    if len(outside):
-        row = {
-            "what": "cells outside the window, left out",
-            "n_cells": int(outside["n_outside"].sum()),
-            "n_images": len(outside),
-            "n_patients": outside["patient_id"].nunique(),
-            "images": name_rows(outside["image_id"]),
-            "patients": name_rows(outside["patient_id"]),
-        }
-        counts = pd.concat([counts, pd.DataFrame([row])], ignore_index=True)
+    for column, what in (
+        ("n_outside", "cells outside the window, left out"),
+        ("n_without_area", "cells of a region without area, left out"),
+    ):
+        touched = summary[summary[column] > 0]
+        if len(touched):
+            row = {
+                "what": what,
+                "n_cells": int(touched[column].sum()),
+                "n_images": len(touched),
+                "n_patients": touched["patient_id"].nunique(),
+                "images": name_rows(touched["image_id"]),
+                "patients": name_rows(touched["patient_id"]),
+            }
+            counts = pd.concat([counts, pd.DataFrame([row])], ignore_index=True)
     return CellMeasures(
         images=images,
         patients=pool_images(images),
@@ -116,30 +129,54 @@ def _collected(found: list[ImageMeasures], plan: CellPlan, counts: pd.DataFrame)
         markers=plan.markers or (),
         regions=plan.compartments.names,
         settings={
-            "tumour": list(plan.tumour),
-            "window": plan.window,
+            "tumour": sorted(plan.tumour),
+            "window": "given" if is_given else plan.window,
             "source": plan.source,
-            "tumour_regions": list(plan.tumour_regions),
+            "tumour_regions": sorted(plan.tumour_regions),
             "invasive_front": list(plan.compartments.invasive_front),
             "peritumour": plan.compartments.peritumour,
         },
     )
 
 
-def _window_of(windows: Mapping[str, Window], image_id: str) -> Window:
-    if image_id not in windows:
-        raise InputError(f"image {image_id} has no window: draw one for every image")
-    return windows[image_id]
+def _check_windows(source: CellSource, windows: Mapping[str, Window]) -> None:
+    absent = [image for image in list_images(source)["image_id"] if image not in windows]
+    if absent:
+        raise InputError(
+            f"image {name_rows(absent)} has no window: draw one for every image", source="cells"
+        )
 
 
-def _complete_plan(source: CellSource, plan: CellPlan) -> CellPlan:
-    """Name the markers of a plan that leaves them open, and check that all names are known."""
+def complete_plan(
+    source: CellSource, plan: CellPlan, *, declared: Collection[str] = ()
+) -> CellPlan:
+    """Name the markers of a plan that leaves them open, and check that all names are known.
+
+    Parameters
+    ----------
+    source : CellSource
+        Cells.
+    plan : CellPlan
+        Plan, with or without markers.
+    declared : collection of str
+        Names that are known whether or not a cell has them.
+
+    Returns
+    -------
+    CellPlan
+        The plan with its markers.
+
+    Raises
+    ------
+    InputError
+        If a name is neither a type nor a flag of the cells, or a tumour region none of theirs.
+    """
     faults = Faults()
-    types = (
-        sorted(count_cells(source)["cell_type"].unique())
-        if source.layout.cell_type is not None
-        else []
-    )
+    types: list[str] = []
+    places: list[str] = []
+    if source.layout.cell_type is not None:
+        counts = count_cells(source)
+        types, places = (sorted(counts[name].unique()) for name in ("cell_type", "region"))
     known = [*dict.fromkeys([*types, *source.flags])]
     asked = {
         "tumour": plan.tumour,
@@ -150,11 +187,32 @@ def _complete_plan(source: CellSource, plan: CellPlan) -> CellPlan:
     for where, names in asked.items():
         for name in names:
             allowed = known if where == "markers" else types
-            if name not in allowed:
+            if name not in allowed and name not in declared:
                 near = nearest_key(name, allowed)
                 hint = f" (nearest: '{near}')" if near else ""
                 faults.add(f"{where} names '{name}', which no cell is{hint}: correct it")
+    if plan.source == "column":
+        _check_tumour_regions(source, plan, {*places, *declared}, faults)
     faults.raise_if_any("cells")
     if plan.markers is not None:
         return plan
-    return replace(plan, markers=tuple(name for name in known if name not in plan.tumour))
+    outside = {*plan.tumour, *plan.tumour_regions}
+    absent = sorted({*declared} - {*known} - outside)
+    measured = [name for name in [*known, *absent] if name not in plan.tumour]
+    return replace(plan, markers=tuple(measured))
+
+
+def _check_tumour_regions(
+    source: CellSource, plan: CellPlan, places: Collection[str], faults: Faults
+) -> None:
+    if source.layout.region is None:
+        faults.add(
+            "the cells have no region column: map one in [cells.columns], or take the boundary "
+            "from the tumour cells"
+        )
+        return
+    for name in plan.tumour_regions:
+        if name not in places:
+            near = nearest_key(name, places)
+            hint = f" (nearest: '{near}')" if near else ""
+            faults.add(f"tumour_regions names '{name}', where no cell is{hint}: correct it")

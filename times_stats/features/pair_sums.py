@@ -1,7 +1,6 @@
 """Sums over all close pairs of points, by distance and by type: the engine of the K functions.
 
-Points are sorted into a grid whose rows are contiguous in memory, so that the candidates of a point
-are a few runs of the sorted arrays. Symmetric weights are summed over unordered pairs and mirrored.
+Symmetric weights are summed over unordered pairs and mirrored; the others over ordered pairs.
 """
 
 from __future__ import annotations
@@ -15,6 +14,12 @@ from scipy.spatial import cKDTree
 
 from times_stats._compiled import compiled
 from times_stats._typing import FloatArray, IntArray
+from times_stats.features.point_grid import (
+    PointGrid,
+    arrange_points,
+    count_close_pairs,
+    squared_limits,
+)
 from times_stats.regions.window import Window
 
 type Correction = Literal["border", "translation", "isotropic", "none"]
@@ -43,21 +48,6 @@ class PairSums:
 
     numerator: FloatArray
     denominator: FloatArray
-
-
-class _Grid(NamedTuple):
-    """Points sorted by grid cell, with what each carries."""
-
-    x: FloatArray
-    y: FloatArray
-    code: IntArray
-    weight: FloatArray
-    depth: FloatArray
-    last: IntArray
-    start: IntArray
-    columns: int
-    rows: int
-    reach: int
 
 
 class _Rule(NamedTuple):
@@ -139,65 +129,12 @@ def sum_pairs(
     elif correction == "translation" and not window.is_rectangle:
         raw = _polygon_translation(points, codes, factor, n_types, window, radii)
     else:
-        grid = _arrange(points, codes, factor, depth, radii)
+        grid = arrange_points(points, codes, factor, depth, radii)
         rule = _rule(window, correction)
         first = n_types if n_from is None else n_from
         raw = _sum_pairs(grid, rule, _bins(radii), n_types, first, int(weights is not None))
     numerator = raw[..., : radii.size].cumsum(axis=2)
     return PairSums(numerator[..., place], denominator[:, place])
-
-
-def squared_limits(radii: FloatArray) -> FloatArray:
-    """Return the largest squared distance whose root, rounded, is within each radius.
-
-    Parameters
-    ----------
-    radii : ndarray of shape (n,)
-        Not negative.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-
-    Examples
-    --------
-    >>> bool((squared_limits(np.sqrt([2.0, 3.0])) >= [2.0, 3.0]).all())
-    True
-    """
-    limits = np.asarray(radii * radii)
-    for _ in range(4):
-        limits = np.where(np.sqrt(limits) > radii, np.nextafter(limits, 0.0), limits)
-    for _ in range(4):
-        above = np.nextafter(limits, np.inf)
-        limits = np.where(np.sqrt(above) <= radii, above, limits)
-    return limits
-
-
-def count_close_pairs(points: FloatArray, r: float) -> int:
-    """Count the unordered pairs of points no farther apart than r.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, 2)
-        Micrometres.
-    r : float
-        Radius, positive.
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> count_close_pairs(np.array([[0.0, 0.0], [3.0, 4.0], [9.0, 9.0]]), 5.0)
-    1
-    """
-    if len(points) < 2:
-        return 0
-    radii = np.array([r], dtype=np.float64)
-    nothing = np.zeros(len(points))
-    grid = _arrange(points, np.zeros(len(points), dtype=np.int64), nothing, nothing, radii)
-    return int(_count(grid, float(squared_limits(radii)[0])))
 
 
 def _starting_points(
@@ -229,37 +166,6 @@ def _coincident(
     raw[..., 0] = by_place.T @ by_place
     raw[..., 0] -= np.diag(np.bincount(codes, weights=factor**2, minlength=n_types))
     return raw
-
-
-def _arrange(
-    points: FloatArray, codes: IntArray, factor: FloatArray, depth: FloatArray, radii: FloatArray
-) -> _Grid:
-    """Sort points by grid cell; a third of the largest radius a side, unless cells stay empty."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    spans = np.maximum(high - low, 1e-9)
-    largest = float(radii[-1])
-    largest *= 1.0 + 1e-9  # rounding may put a point on the wrong side of a cell
-    side = max(largest / 3.0, math.sqrt(float(spans[0]) * float(spans[1]) / len(points)))
-    side = max(side, float(spans.max()) / 20_000.0)
-    columns, rows = (int(span / side) + 1 for span in spans)
-    cell = ((points - low) / side).astype(np.int64)
-    number = cell[:, 1] * columns + cell[:, 0]
-    order = np.argsort(number, kind="stable")
-    start = np.zeros(columns * rows + 1, dtype=np.int64)
-    np.cumsum(np.bincount(number, minlength=columns * rows), out=start[1:])
-    sorted_depth = depth[order]
-    return _Grid(
-        x=points[order, 0].copy(),
-        y=points[order, 1].copy(),
-        code=codes[order].astype(np.int64),
-        weight=factor[order],
-        depth=sorted_depth,
-        last=np.searchsorted(radii, sorted_depth, side="right").astype(np.int64),
-        start=start,
-        columns=columns,
-        rows=rows,
-        reach=math.ceil(largest / side),
-    )
 
 
 def _bins(radii: FloatArray) -> _Bins:
@@ -294,7 +200,7 @@ def _polygon_translation(
         rule = _rule(window, "translation")._replace(
             kind=_TABLE, table=_overlap_table(window, largest), per_step=_NODES / largest
         )
-        grid = _arrange(points, codes, factor, np.zeros(len(points)), radii)
+        grid = arrange_points(points, codes, factor, np.zeros(len(points)), radii)
         return _sum_pairs(grid, rule, _bins(radii), n_types, n_types, 1)
     pairs = cKDTree(points).query_pairs(largest * (1.0 + 1e-9), output_type="ndarray")
     i, j = pairs[:, 0], pairs[:, 1]
@@ -317,26 +223,6 @@ def _overlap_table(window: Window, largest: float) -> FloatArray:
     dx, dy = np.meshgrid(x, y, indexing="ij")
     table = window.translation_overlap(dx.ravel(), dy.ravel()).reshape(dx.shape)
     return np.ascontiguousarray(table / window.area)
-
-
-@compiled
-def _count(grid: _Grid, limit: float) -> int:
-    found = 0
-    for row in range(grid.rows):
-        for column in range(grid.columns):
-            cell = row * grid.columns + column
-            low = max(column - grid.reach, 0)
-            high = min(column + grid.reach, grid.columns - 1)
-            for i in range(grid.start[cell], grid.start[cell + 1]):
-                x, y = grid.x[i], grid.y[i]
-                for other in range(row, min(row + grid.reach, grid.rows - 1) + 1):
-                    first = grid.start[other * grid.columns + low]
-                    if other == row:
-                        first = i + 1
-                    for j in range(first, grid.start[other * grid.columns + high + 1]):
-                        dx, dy = grid.x[j] - x, grid.y[j] - y
-                        found += dx * dx + dy * dy <= limit
-    return found
 
 
 @compiled
@@ -436,7 +322,7 @@ def _interpolate(table: FloatArray, per_step: float, dx: float, dy: float) -> fl
 
 @compiled
 def _weigh(
-    grid: _Grid,
+    grid: PointGrid,
     rule: _Rule,
     i: int,
     found: int,
@@ -468,7 +354,7 @@ def _weigh(
 
 @compiled
 def _sum_pairs(
-    grid: _Grid, rule: _Rule, bins: _Bins, n_types: int, n_from: int, weighted: int
+    grid: PointGrid, rule: _Rule, bins: _Bins, n_types: int, n_from: int, weighted: int
 ) -> FloatArray:
     """Histogram of pair weights, (from, to, radius); a last column is a waste bin."""
     xs, ys, codes, factors = grid.x, grid.y, grid.code, grid.weight

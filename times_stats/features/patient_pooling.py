@@ -66,8 +66,9 @@ def pool_images(values: pd.DataFrame) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = squares.to_numpy() / pooled["information"].to_numpy() * n / (n - 1.0)
     pooled["variance"] = np.where(n > 1, variance, np.nan)
-    why = _reasons(table)
-    pooled["reason"] = why.reindex(pooled.index).where(~known, "").fillna("").astype("str")
+    table["group"] = groups.ngroup()  # positions: a missing radius is no key to look up
+    why = pd.Series(np.arange(len(pooled))).map(_reasons(table)).to_numpy()
+    pooled["reason"] = pd.array(np.where(known, "", why), dtype="str")
     columns = ["value", "variance", "information", "n_images", "n_missing", "reason"]
     return pooled[columns].reset_index()
 
@@ -75,6 +76,6 @@ def pool_images(values: pd.DataFrame) -> pd.DataFrame:
 def _reasons(table: pd.DataFrame) -> pd.Series:
     """Return the most frequent reason of each group, the first in the alphabet of equals."""
     missing = table[~table["seen"]]
-    counts = missing.groupby([*KEYS, "reason"], dropna=False).size().reset_index(name="n")
+    counts = missing.groupby(["group", "reason"]).size().reset_index(name="n")
     counts = counts.sort_values(["n", "reason"], ascending=[False, True], kind="stable")
-    return counts.drop_duplicates(KEYS).set_index(KEYS)["reason"]
+    return counts.drop_duplicates("group").set_index("group")["reason"]

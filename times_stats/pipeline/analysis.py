@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from times_stats.attribution.integration import IntegrationResult
 from times_stats.attribution.shapley import marker_region_shapley, summarise_attribution
 from times_stats.errors import InputError, TimesStatsWarning
+from times_stats.pipeline.cell_features import example_image
 from times_stats.pipeline.checkpoints import RunFolder, step_key
 from times_stats.pipeline.findings import describe
 from times_stats.pipeline.outputs import audit_folds, cell_tables, write_outputs
@@ -172,6 +173,7 @@ def _report(
         attribution=attribution,
         provenance=provenance,
         warnings=said,
+        tissue=example_image(study),
     )
     write_outputs(
         out,

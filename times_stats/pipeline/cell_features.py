@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from times_stats.errors import InputError
+from times_stats.features.image_measures import LocatedCells, locate_cells
 from times_stats.features.measuring import measure_cells
 from times_stats.pipeline.checkpoints import replacing
 from times_stats.pipeline.steps import Display
 from times_stats.studies.reading import open_study_cells
+from times_stats.tables.cells import read_image
+from times_stats.tables.study import Study
 
 _ENDINGS = (".csv", ".parquet")
 
@@ -86,3 +90,42 @@ def write_features(
     with replacing(out.with_name(f"{out.stem}.images.csv")) as part:
         cells.summary.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
     return table
+
+
+def example_image(study: Study) -> LocatedCells | None:
+    """Return the image of median size among those with a boundary, with its regions.
+
+    Parameters
+    ----------
+    study : Study
+        A study; the cells are read again from the files it names.
+
+    Returns
+    -------
+    LocatedCells or None
+        None in a study without cells, without a study file, or without a boundary in any image.
+
+    Examples
+    --------
+    >>> from times_stats.datasets import load_hcc_ihc
+    >>> example_image(load_hcc_ihc()) is None
+    True
+    """
+    if study.cells is None or study.path is None:
+        return None
+    summary = study.cells.summary
+    bounded = summary[summary["reason"] == ""].sort_values(
+        ["n_cells", "patient_id", "image_id"], kind="stable"
+    )
+    if bounded.empty:
+        return None
+    row = bounded.iloc[len(bounded) // 2]
+    inputs = open_study_cells(study.path)
+    image = str(row["image_id"])
+    cells = read_image(inputs.source, patient_id=str(row["patient_id"]), image_id=image)
+    return locate_cells(
+        cells,
+        plan=replace(inputs.plan, markers=study.cells.markers),
+        window=None if inputs.windows is None else inputs.windows[image],
+        annotation=None if inputs.annotations is None else inputs.annotations.get(image),
+    )

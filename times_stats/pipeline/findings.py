@@ -10,6 +10,7 @@ import pandas as pd
 from times_stats._typing import FloatArray
 from times_stats.attribution.integration import IntegrationResult
 from times_stats.evaluation.calibration import calibration_groups
+from times_stats.features.image_measures import LocatedCells
 from times_stats.features.matrix import missing_patterns
 from times_stats.nonparametric import kaplan_meier, reverse_kaplan_meier
 from times_stats.pipeline.nested import SCORE, SURVIVAL, NestedPredictions, failed_models
@@ -259,6 +260,7 @@ def describe(
     attribution: pd.DataFrame,
     provenance: dict[str, Any],
     warnings: list[str],
+    tissue: LocatedCells | None = None,
 ) -> ReportContents:
     """Gather the report's contents.
 
@@ -276,6 +278,8 @@ def describe(
         Versions, hashes and seed.
     warnings : list of str
         What was warned of while the data were prepared.
+    tissue : LocatedCells, optional
+        An image to show, in a study with cells.
 
     Returns
     -------
@@ -336,6 +340,7 @@ def describe(
         failed_models=frozenset(failed) - {SURVIVAL},
         warnings=warnings,
         features=prepared.features,
+        tissue=tissue,
     )
 
 

@@ -17,7 +17,7 @@ from times_stats.model_files import write_manifest
 from times_stats.pipeline.checkpoints import MARK, replacing
 from times_stats.pipeline.preparation import Prepared
 from times_stats.report.contents import ReportContents
-from times_stats.report.figures import write_figures
+from times_stats.report.figure_files import write_figures
 from times_stats.report.page import write_report
 from times_stats.survival.sampling import SurvivalFit
 from times_stats.survival.storage import save_posterior

@@ -13,8 +13,11 @@ _EXPORTS = {
     "plot_comparison": "times_stats.plots.comparison",
     "plot_forest": "times_stats.plots.forest",
     "plot_kaplan_meier": "times_stats.plots.survival_curves",
+    "plot_functions": "times_stats.plots.tissue",
     "plot_ladder": "times_stats.plots.ladder",
+    "plot_regional_amounts": "times_stats.plots.tissue",
     "plot_survival_curves": "times_stats.plots.survival_curves",
+    "plot_tissue": "times_stats.plots.tissue",
     "plot_weights": "times_stats.plots.weights",
 }
 __all__ = [*_EXPORTS]

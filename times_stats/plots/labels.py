@@ -60,8 +60,25 @@ RUNG_LABELS: dict[str, str] = {
     "levels": "Levels",
     "tumour_region": "Tumour region alone",
     "all_regions": "Levels + location",
+    "spatial_functions": "Levels + location + functions",
 }
 """Readable name of each rung of the level-or-location ladder."""
+
+STATISTIC_LABELS: dict[str, str] = {
+    "intensity": "Cells per mm²",
+    "fraction": "Share of cells",
+    "entropy": "Entropy of cell types",
+    "l_tumour": "Cross L to tumour cells",
+    "l_self": "Besag’s L",
+    "g_tumour": "Tumour cell within r",
+    "gradient": "Infiltration gradient",
+    "neighbour_excess": "Tumour cells among neighbours",
+    "mixing": "Normalised mixing score",
+    "morisita_horn": "Morisita–Horn index",
+    "aggregate_intensity": "Aggregates per mm²",
+    "aggregate_share": "Share of cells in aggregates",
+}
+"""Readable name of each statistic of cells."""
 
 LEARNER_LABELS: dict[str, str] = {
     "ridge_cox": "Ridge Cox",
@@ -149,6 +166,12 @@ def rung_label(key: object) -> str:
         return f"Stage + {label[:1].lower()}{label[1:]}"
     text = plain_text(name.replace("_", " "))
     return text[:1].upper() + text[1:]
+
+
+def statistic_label(key: object) -> str:
+    """Return the readable name of a statistic of cells."""
+    name = str(key)
+    return STATISTIC_LABELS.get(name, plain_text(name.replace("_", " ")))
 
 
 def learner_label(key: object) -> str:

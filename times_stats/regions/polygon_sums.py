@@ -1,4 +1,4 @@
-"""Exact sums over the edges of a polygon with holes: overlap with its translate, distances.
+"""Exact sums over the edges of a polygon with holes: overlap with its translates.
 
 Every edge has the interior on its left. Then the indicator of the polygon is a signed sum over its
 edges of the strips below them, and integrals over the polygon are sums over edges or pairs of
@@ -6,8 +6,6 @@ edges; holes and parts need no case of their own.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -89,36 +87,3 @@ def overlap_areas(edges: FloatArray, dx: FloatArray, dy: FloatArray) -> FloatArr
                 total += sign[e] * sign[f] * area
         areas[k] = max(total, 0.0)
     return areas
-
-
-@compiled
-def edge_distances(edges: FloatArray, points: FloatArray) -> FloatArray:
-    """Distance of each point to the nearest edge.
-
-    Parameters
-    ----------
-    edges : ndarray of shape (n_edges, 4)
-        ``x1, y1, x2, y2`` of each edge.
-    points : ndarray of shape (n, 2)
-
-    Returns
-    -------
-    ndarray of shape (n,)
-    """
-    n_edges = edges.shape[0]
-    squared = np.empty(n_edges)
-    for e in range(n_edges):
-        squared[e] = (edges[e, 2] - edges[e, 0]) ** 2 + (edges[e, 3] - edges[e, 1]) ** 2
-    distances = np.empty(points.shape[0])
-    for i in range(points.shape[0]):
-        x, y = points[i, 0], points[i, 1]
-        best = np.inf
-        for e in range(n_edges):
-            ux, uy = edges[e, 2] - edges[e, 0], edges[e, 3] - edges[e, 1]
-            vx, vy = x - edges[e, 0], y - edges[e, 1]
-            along = (ux * vx + uy * vy) / squared[e] if squared[e] > 0.0 else 0.0
-            along = min(1.0, max(0.0, along))
-            gap_x, gap_y = vx - along * ux, vy - along * uy
-            best = min(best, gap_x * gap_x + gap_y * gap_y)
-        distances[i] = math.sqrt(best)
-    return distances

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 from times_stats._checks import Faults, check_points
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import InputError
-from times_stats.regions.polygon_sums import edge_distances, overlap_areas
+from times_stats.regions.polygon_sums import overlap_areas
+from times_stats.regions.segment_distance import nearest_segment_distance
 
 _MM2 = 1e-6  # square millimetres in a square micrometre
 
@@ -307,7 +308,7 @@ class Window:
         >>> Window.rectangle(x=(0, 10), y=(0, 10)).boundary_distance([(5, 5), (1, 4)])
         array([5., 1.])
         """
-        return edge_distances(self.edges, check_points(points))
+        return nearest_segment_distance(self.edges, check_points(points))
 
     def erode(self, distance: float) -> Self | None:
         """Return the part of the window farther than a distance from its outline.

@@ -10,6 +10,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from times_stats.attribution.integration import IntegrationResult
+    from times_stats.features.image_measures import LocatedCells
     from times_stats.tables.study import Study
 
 SURVIVAL_MODEL = "survival_model"
@@ -67,6 +68,8 @@ class ReportContents:
         What the data do not show.
     survival_notes : list of str
         Notes that quote the survival model; withheld if it failed its checks.
+    tissue : LocatedCells, optional
+        An image to show, in a study with cells.
     failed_models : frozenset of str
         Other models whose posterior fits failed their checks; their rows are withheld.
     warnings : list of str
@@ -110,6 +113,7 @@ class ReportContents:
     label: str = ""
     survival_notes: list[str] = field(default_factory=list)
     failed_models: frozenset[str] = frozenset()
+    tissue: LocatedCells | None = None
 
     @property
     def title(self) -> str:

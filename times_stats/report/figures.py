@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -35,7 +34,8 @@ class Picture:
     height: int
 
 
-def _picture(figure: Figure, *, alt: str, caption: str) -> Picture:
+def embed_figure(figure: Figure, *, alt: str, caption: str) -> Picture:
+    """Return a figure as an embedded picture."""
     svg = figure_svg(figure)
     data = base64.b64encode(svg.encode("utf-8")).decode("ascii")
     width, height = (round(96 * float(inches)) for inches in figure.get_size_inches())
@@ -54,7 +54,7 @@ def kaplan_meier_picture(contents: ReportContents) -> Picture:
     cut = (
         f" Curves stop at {end:g} months; the longest follow-up is {last:g}." if end < last else ""
     )
-    return _picture(
+    return embed_figure(
         plot_kaplan_meier(
             groups,
             p_value=contents.logrank_p if math.isfinite(contents.logrank_p) else None,
@@ -81,7 +81,7 @@ def comparison_picture(comparison: pd.DataFrame, *, reference: str = "") -> Pict
     what = metric_label(HEADLINE)
     if reference:
         what = f"Difference in {what} from {model_label(reference)}"
-    return _picture(
+    return embed_figure(
         plot_comparison(comparison, metric=HEADLINE, reference=reference),
         alt=f"{what}, with 95 % intervals: {'; '.join(said)}.",
         caption=f"{what}, best first, with 95 % intervals conditional on the fitted models.",
@@ -92,7 +92,7 @@ def weights_picture(contents: ReportContents) -> Picture:
     """Draw the pooling weights over the patients."""
     table = weight_summary(contents.scores)
     said = [f"{row['marker']} {fixed(row['median'], 2)}" for row in table.to_dict("records")]
-    return _picture(
+    return embed_figure(
         plot_weights(contents.scores),
         alt=f"Weight of each marker in the score, median over patients: {'; '.join(said)}.",
         caption="Weights over patients: median (dot), quartiles (thick), 5th to 95th percentile "
@@ -108,7 +108,7 @@ def attribution_pictures(contents: ReportContents) -> list[Picture]:
         for row in rows.head(5).to_dict("records")
     ]
     pictures = [
-        _picture(
+        embed_figure(
             plot_attribution(rows),
             alt=f"Mean absolute contribution by marker and region, largest: {'; '.join(said)}.",
             caption="Mean absolute contribution to the score’s linear predictor, with 95 % "
@@ -118,7 +118,7 @@ def attribution_pictures(contents: ReportContents) -> list[Picture]:
     if contents.phi.notna().to_numpy().any():
         coloured = contents.features is not None
         pictures.append(
-            _picture(
+            embed_figure(
                 plot_beeswarm(contents.phi, features=contents.features),
                 alt="Contribution of each marker and region in every patient, one dot a patient, "
                 f"{len(contents.phi)} patients; positive values mean earlier events.",
@@ -137,7 +137,7 @@ def forest_picture(contents: ReportContents) -> Picture:
         f"({fixed(row['lower'], 2)} to {fixed(row['upper'], 2)})"
         for row in rows.to_dict("records")
     ]
-    return _picture(
+    return embed_figure(
         plot_forest(rows, prior=contents.slope_prior),
         alt=f"Posterior slopes with 95 % intervals: {'; '.join(said)}.",
         caption="Posterior mean and 95 % equal-tailed interval of each slope. Intervals are "
@@ -153,7 +153,7 @@ def calibration_picture(contents: ReportContents) -> Picture:
         f"predicted {percent(row['predicted'])}, observed {percent(row['observed'])}"
         for row in rows.to_dict("records")
     ]
-    return _picture(
+    return embed_figure(
         plot_calibration(rows, horizon=contents.study.horizon),
         alt=f"Calibration by group of predicted risk: {'; '.join(said)}.",
         caption="Groups by predicted event probability; bars are 95 % intervals of the observed "
@@ -167,36 +167,10 @@ def ladder_picture(contents: ReportContents, *, margin: float | None) -> Picture
     shaded = (
         "" if margin is None else f" Shaded: differences within {margin:g}, too small to matter."
     )
-    return _picture(
+    return embed_figure(
         plot_ladder(result.table, differences=result.differences, metric=HEADLINE, margin=margin),
         alt=f"Level-or-location ladder of nested models. Verdict: {result.verdict}. "
         "The numbers are in the tables that follow.",
         caption="Nested models on the same folds, and the paired differences between them, with "
         f"95 % intervals conditional on the fitted models. Filled: headline learner.{shaded}",
     )
-
-
-def write_figures(contents: ReportContents, folder: Path) -> None:
-    """Write the figures of one analysis as SVG files.
-
-    Parameters
-    ----------
-    contents : ReportContents
-        What the report shows; figures of a survival model that failed its checks are left out.
-    folder : Path
-        Folder that exists.
-    """
-    pictures = {
-        "risk_groups": kaplan_meier_picture(contents),
-        "comparison": comparison_picture(contents.shown_comparison),
-        "weights": weights_picture(contents),
-        "ladder": ladder_picture(contents, margin=contents.study.evaluate.margin),
-    }
-    names = ("attribution", "contributions")
-    pictures |= dict(zip(names, attribution_pictures(contents), strict=False))
-    if contents.survival_is_shown:
-        pictures["slopes"] = forest_picture(contents)
-        pictures["calibration"] = calibration_picture(contents)
-    for name, picture in pictures.items():
-        data = base64.b64decode(picture.source.partition(",")[2])
-        (folder / f"{name}.svg").write_bytes(data)

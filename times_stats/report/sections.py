@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from times_stats.report import figures, table_views
+from times_stats.report.cell_sections import cell_section
 from times_stats.report.contents import ReportContents
-from times_stats.report.figures import Picture
 from times_stats.report.formatting import p_phrase, true_minus
+from times_stats.report.section import Section
 from times_stats.report.table_views import Cell, Table
 from times_stats.report.verdicts import verdicts
 
 _REQUIRED_ESTIMAND = ("population", "time zero", "endpoint", "horizon", "intervals")
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One part of an analysis: heading, paragraphs, pictures, tables, lists."""
-
-    key: str
-    heading: str
-    paragraphs: Sequence[str] = ()
-    pictures: Sequence[Picture] = ()
-    tables: Sequence[Table] = ()
-    bullets: Sequence[str] = ()
-    refused: str = ""
-    reasons: Sequence[str] = ()
-    folded: Sequence[Table] = field(default_factory=tuple)
-    callout: str = ""
-    beside: bool = False
 
 
 def stated_estimand(contents: ReportContents) -> dict[str, str]:
@@ -310,6 +292,7 @@ def build_sections(contents: ReportContents) -> list[Section]:
     return [
         *opening,
         _patients(contents),
+        *([] if contents.study.cells is None else [cell_section(contents)]),
         _comparison(contents),
         *_risk(contents),
         _weights(contents),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from times_stats.features.function_components import SpatialFunctions
-from times_stats.features.image_measures import IMAGE
+from times_stats.features.image_measures import AGGREGATES, IMAGE
 from times_stats.tables.study import Study
 
 
@@ -30,7 +30,7 @@ def spatial_functions(study: Study) -> SpatialFunctions | None:
     """
     if study.cells is None or not study.functions:
         return None
-    markers = sorted(study.measurements["marker"].unique())
+    markers = [*study.measurements["marker"].unique(), AGGREGATES]
     table = study.cells.patients
     table = table[table["marker"].isin(markers) & table["statistic"].isin(study.functions)]
     ids = pd.Index(study.patients["patient_id"], name="patient_id")

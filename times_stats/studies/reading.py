@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from times_stats._checks import Faults, name_rows
+from times_stats._checks import Faults, name_rows, nearest_key
 from times_stats.errors import InputError
 from times_stats.features.cell_plan import CellPlan
+from times_stats.features.image_measures import ORGANISATION
 from times_stats.features.measuring import measure_cells
 from times_stats.regions.compartments import Compartments
 from times_stats.regions.window import Window
+from times_stats.tables.cell_faults import check_cells
 from times_stats.tables.cell_measures import CellMeasures
 from times_stats.tables.cell_opening import open_cells
 from times_stats.tables.cell_sources import CellSource
 from times_stats.tables.cells import list_images
+from times_stats.tables.measurements import check_asked
+from times_stats.tables.selection import find_tumour_region
 from times_stats.tables.settings import StudySettings, check_settings
 from times_stats.tables.study import Study, assemble_study, check_tables, present_table
 from times_stats.tables.study_files import (
@@ -73,7 +77,8 @@ def read_study(
     Raises
     ------
     InputError
-        Lists every fault of the study file and of its tables, before anything is measured.
+        Lists every fault of the study file, of the patients and of the headers of the cells; then
+        every fault of the cells, before anything is measured.
 
     Examples
     --------
@@ -88,12 +93,12 @@ def read_study(
         return read_measured_study(path)
     faults = Faults()
     checked = check_settings(settings, faults)
+    inputs = _open(checked, path, faults)
     patients = read_named_table(settings, "patients", path, faults)
     canonical, _ = check_tables(checked, patients, None, faults, with_outcome=True)
-    inputs = _open(checked, path, faults)
     faults.raise_if_any(str(path))
     ids = present_table(canonical)["patient_id"].tolist()
-    cells = _measured(inputs, ids, path, jobs=jobs, advance=advance)
+    cells = _measured(inputs, ids, path, declared=(), jobs=jobs, advance=advance)
     return assemble_study(
         settings,
         patients,
@@ -114,7 +119,9 @@ def read_new_patients(
     ----------
     path : str or Path
         Study file with ``[patients]`` and ``[measurements]`` or ``[cells]``; ``time`` and ``event``
-        are not needed and not read, and ``[study] horizon`` may be left out.
+        are not needed and not read, and ``[study] horizon`` may be left out. In a study with cells,
+        ``[score] markers`` and the names of tumour cells and regions say what was looked for: one
+        that no cell of these patients has is measured as absent.
     jobs : int, default 1
         Processes that measure cells.
 
@@ -149,12 +156,13 @@ def read_new_patients(
         settings["study"] = {"horizon": 1, **section}
     faults = Faults()
     checked = check_settings(settings, faults)
+    inputs = _open(checked, path, faults)
     raw = read_named_table(settings, "patients", path, faults)
     patients, _ = check_tables(checked, raw, None, faults, with_outcome=False)
-    inputs = _open(checked, path, faults)
     faults.raise_if_any(str(path))
     ids = present_table(patients)["patient_id"].tolist()
-    cells = _measured(inputs, ids, path, jobs=jobs, advance=lambda: None)
+    declared = _declared(checked)
+    cells = _measured(inputs, ids, path, declared=declared, jobs=jobs, advance=lambda: None)
     patients, measurements = check_tables(checked, raw, cells.amounts(), faults, with_outcome=False)
     faults.raise_if_any(str(path))
     return present_table(patients), present_table(measurements), cells
@@ -204,6 +212,7 @@ def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | No
     cells, regions, features = checked.cells, checked.regions, checked.features
     if faults or cells is None:
         return None
+    _check_uses(checked, faults)
     try:
         source = open_cells(
             [path.parent / name for name in cells.path],
@@ -239,7 +248,7 @@ def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | No
         )
         windows = annotations = None
         if cells.window not in _KINDS or regions.annotation is not None:
-            images = list_images(source)["image_id"].tolist()
+            images = _image_names(source)
             if cells.window not in _KINDS:
                 windows = _outlines(path.parent, cells.window, images, faults, every=True)
             if regions.annotation is not None:
@@ -249,7 +258,51 @@ def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | No
     except InputError as error:
         faults.extend(f"cells: {fault}" for fault in error.faults)
         return None
+    names = plan.compartments.names
+    check_asked(checked.score.regions, names, what="region", faults=faults)
+    find_tumour_region(checked.score.tumour_region, checked.score.regions or names, faults)
     return CellInputs(source, plan, windows, annotations)
+
+
+def _check_uses(checked: StudySettings, faults: Faults) -> None:
+    """Record settings that nothing would use, and functions that nothing measures."""
+    regions = checked.regions
+    for key, given, source in (
+        ("annotation", regions.annotation is not None, "annotation"),
+        ("tumour_regions", bool(regions.tumour_regions), "column"),
+    ):
+        if given and regions.source != source:
+            faults.add(
+                f"[regions] {key} is given and source is '{regions.source}', which does not use "
+                f'it: add source = "{source}", or remove it'
+            )
+    for name in checked.features.functions:
+        if name not in ORGANISATION:
+            near = nearest_key(name, ORGANISATION)
+            hint = f" (nearest: '{near}')" if near else ""
+            faults.add(
+                f"[features] functions names '{name}', which is not measured over images{hint}: "
+                f"use {', '.join(ORGANISATION)}"
+            )
+
+
+def _image_names(source: CellSource) -> list[str]:
+    try:
+        return list_images(source)["image_id"].tolist()
+    except InputError:
+        check_cells(source)  # names every fault, not the first
+        raise
+
+
+def _declared(checked: StudySettings) -> set[str]:
+    """Return what was looked for in the cells, whether or not one of them has it."""
+    cells, features = checked.cells, checked.features
+    return {
+        *(checked.score.markers or ()),
+        *(() if cells is None else cells.tumour),
+        *checked.regions.tumour_regions,
+        *features.aggregate_members,
+    }
 
 
 def _outlines(
@@ -279,21 +332,31 @@ def _measured(
     patient_ids: list[str],
     path: Path,
     *,
+    declared: Collection[str],
     jobs: int,
     advance: Callable[[], None],
 ) -> CellMeasures:
     if inputs is None:
         raise AssertionError("cells without a fault are open")
     try:
-        return measure_cells(
+        cells = measure_cells(
             inputs.source,
             plan=inputs.plan,
             patient_ids=patient_ids,
             windows=inputs.windows,
             annotations=inputs.annotations,
+            declared=declared,
             jobs=jobs,
             advance=advance,
         )
     except InputError as error:
         faults: list[Any] = [f"cells: {fault}" for fault in error.faults]
         raise InputError(faults, source=str(path)) from None
+    if cells.amounts().empty:
+        why = cells.summary["reason"].value_counts()
+        told = ", ".join(f"{reason} ({n})" for reason, n in why.items())
+        raise InputError(
+            f"cells: no image shows a region ({told}): check [cells] tumour, window and [regions]",
+            source=str(path),
+        )
+    return cells

@@ -25,7 +25,7 @@ from times_stats.tables.readers.cell_files import (
     read_headers,
     table_in_memory,
 )
-from times_stats.tables.readers.cell_layout import CellLayout, text_sql
+from times_stats.tables.readers.cell_layout import CellLayout, expressions_of, text_sql
 from times_stats.tables.readers.formats import read_table
 from times_stats.tables.readers.generic import lay_out_generic
 from times_stats.tables.readers.halo import lay_out_halo
@@ -116,8 +116,10 @@ def open_cells(
     files = find_files(path, endings=endings)
     frame = None
     if format == "anndata":
-        tables = [read_anndata(file, markers=markers) for file in files]
-        frame = _arrow_table(pd.concat(tables, ignore_index=True))
+        read = [read_anndata(file, markers=markers) for file in files]
+        frame = _arrow_table(pd.concat([cells for cells, _ in read], ignore_index=True))
+        stainings = {name: name for _, variables in read for name in variables}
+        wishes = replace(wishes, columns=stainings | dict(wishes.columns))
         table = table_in_memory(frame)
     else:
         table = read_headers(files)
@@ -217,7 +219,8 @@ def _source(
     if patients is not None and layout.patient_id is not None and "patient_id" in wishes.columns:
         faults.add("patients are named by columns and by images: give one of the two")
     faults.raise_if_any("cells")
-    return replace(bare, layout=layout, patients=patients)
+    table = table.narrowed(expressions_of(layout))
+    return replace(bare, table=table, layout=layout, patients=patients)
 
 
 def _found(source: CellSource, pixel_size: float | None) -> CellLayout:

@@ -66,7 +66,7 @@ def count_repeats(table: pa.Table) -> tuple[int, int]:
     """
     x, y = table["x"].to_numpy(), table["y"].to_numpy()
     order = np.lexsort([y, x])
-    if (_changes(x[order]) | _changes(y[order])).all():
+    if len(order) == 0 or (_changes(x[order]) | _changes(y[order])).all():
         return 0, 0
     encoded = table["cell_type"].combine_chunks().dictionary_encode(null_encoding="encode")
     types = encoded.indices.to_numpy()

@@ -27,7 +27,7 @@ class CellSource:
     format : str
         ``generic``, ``qupath``, ``halo``, ``inform`` or ``anndata``.
     table : CellTable
-        Headers of the files.
+        Columns of the files that are read.
     layout : CellLayout
         Where each canonical column is found.
     pixel_size : float or None

@@ -108,7 +108,8 @@ def _with_columns(
     positive, intensity = dict(layout.positive), dict(layout.intensity)
     for meant, foreign in wishes.columns.items():
         near = nearest_key(meant, [name for name in FIXED if len(name) > 1])
-        if meant not in FIXED and near and near not in wishes.columns:
+        known = meant in FIXED or meant in by_name
+        if not known and near and near not in wishes.columns:
             faults.add(f"columns has the unknown key '{meant}' (nearest: '{near}'): correct it")
             continue
         column = by_name.get(" ".join(foreign.split()))

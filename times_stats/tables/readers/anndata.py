@@ -10,6 +10,7 @@ cells to Parquet once (`write_cells`) where it is large.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ ENDING = ".h5ad"
 MAX_VARIABLES = 200  # more than a panel of proteins: a transcriptome, to be chosen from
 
 
-def read_anndata(path: str | Path, *, markers: Sequence[str] | None = None) -> pd.DataFrame:
+def read_anndata(
+    path: str | Path, *, markers: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the cells of an AnnData file as one table.
 
     Parameters
@@ -36,8 +39,10 @@ def read_anndata(path: str | Path, *, markers: Sequence[str] | None = None) -> p
 
     Returns
     -------
-    DataFrame
+    cells : DataFrame
         The columns of ``obs``, with ``x`` and ``y`` from ``obsm["spatial"]``, and the variables.
+    variables : tuple of str
+        Variables of ``X`` among the columns.
 
     Raises
     ------
@@ -52,6 +57,13 @@ def read_anndata(path: str | Path, *, markers: Sequence[str] | None = None) -> p
     ...
     times_stats.errors.InputError: file 'missing.h5ad': the file is no readable AnnData file: ...
     """
+    with warnings.catch_warnings():  # what anndata does with pandas is not the user's to mend
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+        return _read(Path(path), markers)
+
+
+def _read(path: Path, markers: Sequence[str] | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
     try:
         package: Any = importlib.import_module("anndata")
     except ImportError:
@@ -59,22 +71,23 @@ def read_anndata(path: str | Path, *, markers: Sequence[str] | None = None) -> p
             "reading .h5ad files needs the package anndata: "
             "install it with pip install 'times_stats[anndata]'"
         ) from None
-    name = Path(path).name
     try:
         data = package.read_h5ad(path, backed="r")
-    except Exception as error:  # anndata raises errors of many libraries on damaged files
-        if isinstance(error, MemoryError):
-            raise
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  damaged files raise the errors of several libraries
         raise InputError(
-            f"file '{name}': the file is no readable AnnData file: write it again"
+            f"file '{path.name}': the file is no readable AnnData file: write it again"
         ) from None
     try:
-        return _table(data, markers, name)
+        return _table(data, markers, path.name)
     finally:
         data.file.close()
 
 
-def _table(data: Any, markers: Sequence[str] | None, name: str) -> pd.DataFrame:
+def _table(
+    data: Any, markers: Sequence[str] | None, name: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     cells = pd.DataFrame({str(key): values for key, values in data.obs.items()})
     cells = cells.reset_index(drop=True)
     if "spatial" in data.obsm:
@@ -99,8 +112,11 @@ def _table(data: Any, markers: Sequence[str] | None, name: str) -> pd.DataFrame:
         raise InputError(
             f"file '{name}': {name_rows(shared)} is in obs and in var: rename one of them"
         )
-    if data.X is None or not chosen:
-        return cells
-    values = data[:, chosen].to_memory().X
+    if not chosen:
+        return cells, ()
+    try:
+        values = data[:, chosen].to_memory().X
+    except KeyError:
+        return cells, ()  # no X in the file
     dense = np.asarray(values.todense() if hasattr(values, "todense") else values, dtype=np.float64)
-    return pd.concat([cells, pd.DataFrame(dense, columns=chosen)], axis=1)
+    return pd.concat([cells, pd.DataFrame(dense, columns=chosen)], axis=1), tuple(chosen)

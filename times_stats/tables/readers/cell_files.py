@@ -10,10 +10,12 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -99,6 +101,23 @@ class CellTable:
         """Paths of all files."""
         return tuple(file for group in self.groups for file in group.files)
 
+    def narrowed(self, expressions: Iterable[str]) -> Self:
+        """Return the table with the columns that some expressions use, so that no other is read.
+
+        Parameters
+        ----------
+        expressions : iterable of str
+            Expressions over keys.
+
+        Returns
+        -------
+        CellTable
+            Of the same files; a key keeps its column.
+        """
+        used = {match for text in expressions for match in re.findall(r"\b[kt](\d+)\b", text)}
+        kept = tuple(column for column in self.columns if column.key[1:] in used)
+        return type(self)(kept or self.columns[:1], self.groups)
+
     def query(self, *, file: str | None = None) -> str:
         """Return the query that reads the table, or one file of it.
 
@@ -119,7 +138,12 @@ class CellTable:
 
     def _scans(self, file: str | None) -> str:
         if not self.groups:
-            keys = ", ".join(f"c{i} AS {column.key}" for i, column in enumerate(self.columns))
+            keys = ", ".join(
+                f"CAST(c{column.key[1:]} AS VARCHAR) AS {column.key}"
+                if column.kind == "text"
+                else f"c{column.key[1:]} AS {column.key}"
+                for column in self.columns
+            )
             return f"SELECT {keys} FROM {IN_MEMORY}"
         parts = []
         for group in self.groups:

@@ -72,6 +72,35 @@ class CellLayout:
     renames: Mapping[str, tuple[Field, tuple[str, ...]]] = field(default_factory=dict)
 
 
+def expressions_of(layout: CellLayout) -> list[str]:
+    """Return every expression of a layout.
+
+    Parameters
+    ----------
+    layout : CellLayout
+        Where the canonical columns are found.
+
+    Returns
+    -------
+    list of str
+        Expressions and conditions over the columns of the file.
+
+    Examples
+    --------
+    >>> expressions_of(CellLayout(x=Field("k1", ("x",))))[:2]
+    ['true', 'k1']
+    """
+    single = (layout.patient_id, layout.image_id, layout.x, layout.y)
+    fields = [*single, layout.cell_type, layout.region]
+    fields += [*layout.positive.values(), *layout.intensity.values()]
+    fields += [names for names, _ in layout.renames.values()]
+    found = [layout.rows]
+    for one in fields:
+        if one is not None:
+            found += [one.sql, one.unreadable, one.decimal_comma]
+    return found + list(layout.counted.values())
+
+
 def text_sql(column: Column) -> str:
     """Return the expression of a column as text without surplus blanks, NULL where missing.
 

@@ -20,6 +20,11 @@ from times_stats.errors import InputError
 
 # The small side of a join stands on the right: of text the engine knows no size to choose by.
 _AS_WRITTEN = "join_order,build_side_probe_side"
+_NAME_OF_FILE = (
+    r"^\s*file = (.+)$",
+    r"[\"']([^\"'\n]+\.(?:csv|tsv|txt|parquet|gz))[\"']",
+    r": ([^:\n]+\.(?:csv|tsv|txt|parquet|gz))$",
+)
 MAX_THREADS = 4  # every thread holds buffers of its own: more would not keep to the memory
 
 
@@ -83,7 +88,8 @@ def explain(complaint: str) -> str:
     >>> explain("Out of Memory Error: failed to allocate 2 MB")
     'the engine ran out of its memory: give it more with memory_mb'
     """
-    named = re.search(r"file ?[=:]? ?[\"']?([^\n\"']+)", complaint)
+    matches = (re.search(shape, complaint, re.MULTILINE) for shape in _NAME_OF_FILE)
+    named = next((match for match in matches if match), None)
     where = f"file '{Path(named.group(1).strip()).name}': " if named else ""
     line = re.search(r"on Line: (\d+)", complaint)
     place = f" (line {line.group(1)})" if line else ""
