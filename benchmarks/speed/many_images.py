@@ -5,8 +5,8 @@ cells in clusters of their own, macrophages and stroma at random. times_stats de
 rounds; in the same rounds the rivals describe a random sample of each round's images, and their
 times are multiplied by the number of images over that of the sample. Two processes over images for
 everybody (joblib; parallel::mclapply; joblib), wall seconds, CPU seconds of all processes beside
-them: where the two cores had other work (see the load) the CPU ratio is the steadier one. Importing,
-compiling and reading files come first and are reported apart.
+them: where the two cores had other work (see the load) the CPU ratio is the steadier one.
+Importing, compiling and reading files come first and are reported apart.
 
 times_stats  intensities; all 25 ordered cross K, translation and isotropic, 30 radii to 150 um; all
              25 G and cross G, F and pair correlation of each type; enrichment on 10 nearest

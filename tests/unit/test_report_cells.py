@@ -119,7 +119,8 @@ def test_pictures_need_their_rows():
     assert len(plots.plot_functions(one, statistic="l_self", label="L").axes) == 1
 
 
-def test_a_sweep_keeps_the_patients_and_says_how_ranks_move(tmp_path):
+def test_a_sweep_keeps_the_patients_and_says_how_ranks_move(tmp_path, monkeypatch):
+    monkeypatch.setattr("times_stats.pipeline.front_sweep._OUTER_REPEATS", 1)
     path = write_study(tmp_path, n_patients=60, n_images=1)
     sweep = sweep_front(path, widths=[30, 50], reference=50)
     same = sweep.features[sweep.features["width"] == 50]

@@ -164,7 +164,7 @@ def measure_image(
     >>> from times_stats.tables.cell_opening import open_cells
     >>> from times_stats.tables.cells import read_image
     >>> source = open_cells(lung_vectra_folder() / "cells.parquet")
-    >>> cells = read_image(source, patient_id="8", image_id="8_1")
+    >>> cells = read_image(source, patient_id="142", image_id="142_3")
     >>> plan = CellPlan(tumour=("CK",), compartments=Compartments(invasive_front=(-20, 20)))
     >>> measured = measure_image(cells, plan=plan).values
     >>> bool(measured.query("marker == 'CD8' and statistic == 'intensity'")["value"].notna().any())

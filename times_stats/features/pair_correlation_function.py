@@ -169,11 +169,17 @@ def _smoothed(
     middle[0] = 0.0
     if divisor == "d":
         weight = np.divide(weight, middle, out=np.zeros(weight.size), where=middle > 0)
-    gap = (r[:, None] - middle[None, :]) / half
-    kernel = np.where(np.abs(gap) < 1.0, 0.75 * (1.0 - gap**2) / half, 0.0)
-    total = kernel @ weight * window.area / (2.0 * np.pi * n_pairs)
+    total = np.array([_kernel_sum(weight, middle, x, half) for x in r])
+    total *= window.area / (2.0 * np.pi * n_pairs)
     if divisor == "d":
         return np.asarray(total, dtype=np.float64)
     ratio = np.full(r.size, np.nan)
     np.divide(total, r, out=ratio, where=r > 0)
     return ratio
+
+
+def _kernel_sum(weight: FloatArray, middle: FloatArray, at: float, half: float) -> float:
+    """Sum of the weights of bins no farther than the half width, under the kernel."""
+    first, last = np.searchsorted(middle, [at - half, at + half])
+    gap = (at - middle[first:last]) / half
+    return float(weight[first:last] @ (0.75 * (1.0 - gap**2) / half))

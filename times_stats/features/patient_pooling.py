@@ -55,8 +55,9 @@ def pool_images(values: pd.DataFrame) -> pd.DataFrame:
         information=("weight", "sum"),
         total=("total", "sum"),
         n_images=("seen", "sum"),
-        n_missing=("seen", lambda seen: int((~seen).sum())),
+        n_missing=("seen", "size"),
     )
+    pooled["n_missing"] -= pooled["n_images"]
     known = pooled["information"] > 0
     pooled["value"] = (pooled["total"] / pooled["information"]).where(known)
     centre = groups.ngroup().map(dict(enumerate(pooled["value"].to_numpy())))

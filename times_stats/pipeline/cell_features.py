@@ -36,7 +36,8 @@ def write_features(
         Study file with ``[cells]``; its patients are not needed and not read.
     out : path
         ``.csv`` or ``.parquet`` file. Beside it ``<name>.images.csv`` holds one row per image:
-        cells, area, boundary, what was left out.
+        cells, area, boundary, what was left out; ``<name>.cells.csv`` counts what was read, dropped
+        or warned of.
     jobs : int, default 1
         Processes; the result does not depend on it.
     display : Display, optional
@@ -51,7 +52,8 @@ def write_features(
     Raises
     ------
     InputError
-        Lists every fault of the study file and of its cells; or `out` is of another format.
+        Lists every fault of the study file and of its cells; or `out` is of another format, or its
+        folder is missing.
 
     Examples
     --------
@@ -61,6 +63,8 @@ def write_features(
     out = Path(out)
     if out.suffix.lower() not in _ENDINGS:
         raise InputError(f"{out.name} is of no known format: name it .csv or .parquet")
+    if not out.parent.is_dir():
+        raise InputError(f"the folder {out.parent} is missing: make it, or name another one")
     inputs = open_study_cells(Path(study))
     with threadpool_limits(limits=1):
         if display is None:
@@ -87,8 +91,9 @@ def write_features(
             table.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
         else:
             table.to_parquet(part, index=False)
-    with replacing(out.with_name(f"{out.stem}.images.csv")) as part:
-        cells.summary.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
+    for name, beside in (("images", cells.summary), ("cells", cells.counts)):
+        with replacing(out.with_name(f"{out.stem}.{name}.csv")) as part:
+            beside.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
     return table
 
 

@@ -29,7 +29,7 @@ def working_on(address: str | None) -> Iterator[None]:
     Raises
     ------
     InputError
-        If Dask is not installed or the cluster cannot be reached.
+        If Dask is not installed, the cluster cannot be reached, or no worker comes.
 
     Examples
     --------
@@ -40,16 +40,27 @@ def working_on(address: str | None) -> Iterator[None]:
     if address is None:
         yield
         return
+    if not address.strip():
+        raise InputError("--dask is empty: name the scheduler, such as tcp://host:8786")
     try:
         from distributed import Client
+        from distributed.comm import resolve_address
     except ImportError:
         raise InputError(
             "--dask needs Dask: install it with pip install 'times_stats[distributed]'"
         ) from None
     try:
+        resolve_address(address)  # a client that fails at once may hang as it closes its loop
         client = Client(address, timeout=_PATIENCE)
     except (OSError, ValueError, TimeoutError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"--dask {address} cannot be reached ({reason}): check it") from None
-    with client, joblib.parallel_config("dask", wait_for_workers_timeout=_PATIENCE):
-        yield
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError:
+            raise InputError(
+                f"--dask {address} has no worker after {_PATIENCE} seconds: start workers"
+            ) from None
+        with joblib.parallel_config("dask"):
+            yield

@@ -64,7 +64,7 @@ def plot_tissue(
     >>> from times_stats.features import CellPlan, locate_cells
     >>> from times_stats.tables import open_cells, read_image
     >>> source = open_cells(lung_vectra_folder() / "cells.parquet")
-    >>> cells = read_image(source, patient_id="8", image_id="8_1")
+    >>> cells = read_image(source, patient_id="142", image_id="142_3")
     >>> plan = CellPlan(tumour=("CK",), compartments=Compartments((-20, 20), None))
     >>> figure = plot_tissue(locate_cells(cells, plan=plan), compartments=plan.compartments)
     >>> figure.axes[0].get_xlabel()
