@@ -7,10 +7,10 @@ from times_stats.errors import InputError
 from times_stats.features.band_limits import band_codes, check_distance, check_edges
 
 
-def test_a_band_holds_its_lower_limit_and_the_last_its_upper_one():
+def test_a_band_holds_its_lower_limit_and_not_its_upper_one():
     limits = check_edges([-100, 0, 50])
     distance = check_distance([-100.1, -100, -0.001, 0, 49.9, 50, 50.1])
-    assert band_codes(distance, limits).tolist() == [-1, 0, 0, 1, 1, 1, -1]
+    assert band_codes(distance, limits).tolist() == [-1, 0, 0, 1, 1, -1, -1]
     assert band_codes(check_distance([]), limits).tolist() == []
 
 

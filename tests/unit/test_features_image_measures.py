@@ -5,31 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 
 from times_stats.errors import InputError
 from times_stats.features import CellPlan, measure_image
-from times_stats.features.image_measures import (
+from times_stats.features.function_measures import (
+    FEW_CELLS,
+    FEW_MARKER,
+    FEW_TUMOUR,
+    SAME_PLACES,
+    SMALL_WINDOW,
+    UNSEEN,
+)
+from times_stats.features.infiltration import NO_CELL, ONE_BAND, OUTERMOST, infiltration_gradient
+from times_stats.features.kfunctions import besag_l, cross_l
+from times_stats.features.located_cells import NO_ANNOTATION, NO_WINDOW
+from times_stats.features.measured_rows import (
     AGGREGATES,
     BY_REGION,
     COLUMNS,
     COMPOSITION,
-    FEW_CELLS,
-    FEW_MARKER,
-    FEW_TUMOUR,
     IMAGE,
-    NO_ANNOTATION,
-    NO_CELLS,
-    NO_REGION,
-    NO_WINDOW,
     ORGANISATION,
-    SMALL_WINDOW,
     STATISTICS,
 )
-from times_stats.features.infiltration import NO_CELL, ONE_BAND, OUTERMOST, infiltration_gradient
-from times_stats.features.kfunctions import besag_l, cross_l
 from times_stats.features.mixing import normalised_mixing_score
 from times_stats.features.nearest_distances import cross_g
 from times_stats.features.quadrats import morisita_horn
+from times_stats.features.region_measures import NO_CELLS, NO_REGION
 from times_stats.regions.boundary import ALL_TUMOUR, NO_TUMOUR_CELL, NOT_INSIDE, TOO_FEW
 from times_stats.regions.compartments import Compartments
 from times_stats.regions.window import Window
@@ -107,7 +110,9 @@ def test_table_has_every_row_once():
     assert (table["reason"].eq("") == table["value"].notna()).all()
     assert (table["information"].gt(0) == table["value"].notna()).all()
     by_region = table["statistic"].isin(BY_REGION)
-    assert (table["region"].eq(IMAGE) == ~by_region).all()
+    levels = table["statistic"].eq("intensity") & table["region"].eq(IMAGE)
+    assert levels.sum() == 2
+    assert (table["region"].eq(IMAGE) == (~by_region | levels)).all()
     functions = table["statistic"].isin(["l_tumour", "l_self", "g_tumour"])
     assert (table["r"].notna() == functions).all()
     assert (set(table["patient_id"]), set(table["image_id"])) == ({"p"}, {"p_1"})
@@ -145,10 +150,13 @@ def test_estimated_boundaries_lose_no_cell(source):
     plan = changed(source=source, tumour_regions=("Tumor",))
     measured = measure(cells, plan, annotation=None)
     amounts = measured.values.query("statistic == 'intensity' and marker == 'CD8'")
-    assert (amounts["value"] * amounts["information"]).sum() == pytest.approx(
-        (cells.cell_type == "CD8").sum()
-    )
-    assert amounts["information"].sum() == pytest.approx(0.12, rel=1e-6)
+    counts = amounts["value"] * amounts["information"]
+    n = (cells.cell_type == "CD8").sum()
+    assert counts[amounts["region"] != IMAGE].sum() == pytest.approx(n)
+    assert counts[amounts["region"] == IMAGE].item() == pytest.approx(n)
+    by_region = amounts["information"][amounts["region"] != IMAGE]
+    assert by_region.sum() == pytest.approx(0.12, rel=1e-6)
+    assert amounts["information"][amounts["region"] == IMAGE].item() == pytest.approx(0.12)
     assert measured.summary["boundary_um"] == pytest.approx(300, rel=0.3)
     assert measured.summary["tumour_mm2"] == pytest.approx(0.06, rel=0.1)
     assert measured.summary["reason"] == ""
@@ -193,7 +201,7 @@ def test_neighbour_excess_is_0_on_average_over_random_labels():
     cells = tissue(n=150)
     values = [
         one(measure(image(cells.points, rng.permutation(cells.cell_type))), "neighbour_excess")
-        for _ in range(40)
+        for _ in range(20)
     ]
     values = np.array([row["value"] for row in values])
     assert abs(values.mean()) < 3 * values.std(ddof=1) / np.sqrt(values.size)
@@ -207,7 +215,8 @@ def test_scalars_are_those_of_their_modules():
     gradient = infiltration_gradient(distance[own], edges=PLAN.bands, areas=[50.0 * 300] * 4)
     row = one(measured, "gradient")
     assert row["value"] == pytest.approx(gradient.slope, rel=1e-6)
-    assert row["information"] == gradient.n_cells == (own & (abs(distance) < 100)).sum()
+    assert gradient.n_cells == (own & (abs(distance) < 100)).sum()
+    assert row["information"] == pytest.approx(gradient.se**-2, rel=1e-6)
     kinds = np.where(own, "own", np.where(tumour, "tumour", "other"))
     score = normalised_mixing_score(
         cells.points, kinds, immune=["own"], tumour=["tumour"], radius=PLAN.mixing_radius
@@ -250,12 +259,12 @@ def test_aggregates_by_hand():
 def test_a_marker_that_no_cell_shows_is_0_where_the_region_is():
     measured = measure(tissue(), changed(markers=("CD20",)))
     rows = measured.values.query("statistic in ['intensity', 'fraction']")
-    assert len(rows) == 8
+    assert len(rows) == 9
     assert (rows["value"] == 0).all()
     assert (rows["information"] > 0).all()
     for name in ("l_tumour", "l_self", "g_tumour", "neighbour_excess", "mixing", "morisita_horn"):
         assert set(pick(measured, name, "CD20")["reason"]) == {FEW_MARKER}
-    assert one(measured, "gradient", "CD20")["reason"] == NO_CELL
+    assert one(measured, "gradient", "CD20")["reason"] == FEW_MARKER
 
 
 def test_markers_left_open_are_the_types_but_tumour_and_the_flags():
@@ -273,7 +282,7 @@ def test_flags_count_in_tumour_cells_but_tumour_cells_are_not_their_own_partners
     positive = (cells.cell_type != "CD4") & (rng.random(len(cells)) < 0.5)
     flagged = image(cells.points, cells.cell_type, flags={"PDL1": positive})
     measured = measure(flagged, changed(markers=("PDL1",)))
-    amounts = measured.values.query("statistic == 'intensity'")
+    amounts = measured.values.query("statistic == 'intensity' and region != @IMAGE")
     assert (amounts["value"] * amounts["information"]).sum() == pytest.approx(positive.sum())
     own = positive & (cells.cell_type != "CK")
     assert 0 < own.sum() < positive.sum()
@@ -361,19 +370,22 @@ def test_cells_on_a_line_along_an_axis_have_no_rectangle():
     points = np.column_stack([np.arange(60) * 5.0, np.zeros(60)])
     cells = image(points, ["CK"] * 30 + ["CD8"] * 30)
     measured = measure(cells, changed(window="rectangle"), window=None)
-    assert set(measured.values["reason"]) == {NO_WINDOW}
+    assert set(measured.values["reason"]) == {"points lie on one line along an axis"}
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0])
 def test_cells_on_a_line_are_a_strip_of_tissue(slope):
-    x = np.arange(60) * 5.0
-    cells = image(np.column_stack([x, slope * x]), ["CK"] * 30 + ["CD8"] * 30)
+    x = np.arange(100) * 5.0
+    cells = image(np.column_stack([x, slope * x]), ["CK"] * 50 + ["CD8"] * 50)
     measured = measure(cells, changed(source="boundary"), window=None, annotation=None)
     assert measured.summary["reason"] == ""
-    amounts = measured.values.query("statistic == 'intensity' and marker == 'CD8'")
-    assert (amounts["value"] * amounts["information"]).sum() == pytest.approx(30)
+    amounts = measured.values.query(
+        "statistic == 'intensity' and marker == 'CD8' and region != @IMAGE"
+    )
+    assert (amounts["value"] * amounts["information"]).sum() == pytest.approx(50)
     far = pick(measured, "l_self").set_index("r")["reason"]
-    assert (far == (SMALL_WINDOW if slope == 0 else "")).all()
+    assert far.isin(["", SMALL_WINDOW]).all()
+    assert far.iloc[-1] == SMALL_WINDOW  # a strip: hardly anything is left when it is moved so far
 
 
 @pytest.mark.parametrize(
@@ -445,7 +457,7 @@ def test_one_cell_in_a_region():
     assert one(measured, "intensity", "CD8", "adjacent")["value"] == pytest.approx(1 / 0.03)
     assert one(measured, "fraction", "CD8", "adjacent")["value"] == 1
     assert one(measured, "entropy", COMPOSITION, "adjacent")["value"] == 0
-    assert one(measured, "gradient")["reason"] == NO_CELL
+    assert one(measured, "gradient")["reason"] == FEW_MARKER
 
 
 FRONT_AT_195 = Window.rectangle(x=(0, 195), y=(0, 300))
@@ -463,7 +475,9 @@ def test_cell_on_the_frame_where_the_next_region_would_begin():
         window="rectangle", compartments=Compartments(invasive_front=(-50, 105), peritumour=None)
     )
     measured = measure(cells, plan, window=None, annotation=FRONT_AT_195)
-    amounts = measured.values.query("statistic == 'intensity' and marker == 'CD8'")
+    amounts = measured.values.query(
+        "statistic == 'intensity' and marker == 'CD8' and region != @IMAGE"
+    )
     total = (amounts["value"] * amounts["information"]).sum()
     assert total == pytest.approx((cells.cell_type == "CD8").sum() - 31)
     assert measured.summary["n_without_area"] == 31
@@ -480,17 +494,70 @@ def test_cell_on_the_frame_where_the_next_band_would_begin():
     )
     row = one(measured, "gradient")
     assert row["value"] == pytest.approx(expected.slope, rel=1e-6)
-    assert row["information"] == own.sum()
+    assert row["information"] == pytest.approx(expected.se**-2, rel=1e-6)
     assert measured.summary["n_without_area"] == 0
 
 
 def test_small_window_against_the_radius():
     cells = tissue()
-    plan = changed(radii=(10.0, 149.0, 150.0, 151.0))
-    for name in ("l_tumour", "l_self", "g_tumour"):
+    plan = changed(radii=(10.0, 149.0, 150.0, 350.0))  # of a window of 400 by 300
+    for name in ("l_tumour", "l_self"):
         rows = pick(measure(cells, plan), name)
         assert rows["reason"].tolist() == ["", "", "", SMALL_WINDOW]
         assert rows["value"].isna().tolist() == [False, False, False, True]
+
+
+def test_pieces_far_apart_say_nothing_of_the_distance_between_them():
+    """As the two cores of a tissue array: their common box is no window."""
+    rng = np.random.default_rng(4)
+    pieces = [shapely.box(0, 0, 60, 60), shapely.box(2000, 0, 2060, 60)]
+    points = np.concatenate(
+        [rng.uniform(0, 60, (40, 2)), rng.uniform([2000, 0], [2060, 60], (40, 2))]
+    )
+    cells = image(points, np.tile(["CK", "CD8"], 40))
+    window = Window.from_geometry(shapely.MultiPolygon(pieces))
+    rows = pick(measure(cells, changed(radii=(10.0, 100.0, 500.0)), window=window), "l_self")
+    assert rows["reason"].tolist() == ["", SMALL_WINDOW, SMALL_WINDOW]
+
+
+def test_a_share_beyond_what_was_seen_is_missing():
+    """CD8 cells near the frame look no farther than the frame."""
+    rng = np.random.default_rng(5)
+    own = np.column_stack([rng.uniform(380, 399, 30), rng.uniform(10, 290, 30)])
+    tumour = np.column_stack([rng.uniform(1, 20, 30), rng.uniform(10, 290, 30)])
+    cells = image(np.concatenate([own, tumour]), ["CD8"] * 30 + ["CK"] * 30)
+    rows = pick(measure(cells, changed(radii=(5.0, 15.0, 40.0))), "g_tumour")
+    assert rows["value"].tolist()[:2] == [0.0, 0.0]
+    assert np.isnan(rows["value"].iloc[2])
+    assert rows["reason"].tolist() == ["", "", UNSEEN]
+
+
+def test_a_marker_at_the_very_places_of_tumour_cells():
+    points = np.random.default_rng(6).uniform(0, 300, (40, 2))
+    cells = image(np.tile(points, (2, 1)), np.repeat(["CK", "CD8"], 40))
+    measured = measure(cells)
+    for name in ("l_tumour", "g_tumour", "mixing", "morisita_horn", "neighbour_excess"):
+        assert set(pick(measured, name)["reason"]) == {SAME_PLACES}
+    assert pick(measured, "l_self")["value"].notna().all()
+
+
+def test_a_type_and_a_flag_of_one_name_must_agree():
+    cells = tissue()
+    flag = np.zeros(len(cells), dtype=bool)
+    flag[np.flatnonzero(cells.cell_type == "CD8")[:5]] = True
+    flagged = image(cells.points, cells.cell_type, flags={"CD8": flag})
+    with pytest.raises(InputError, match=r"CD8 is a type and a flag, and .* lack the flag"):
+        measure(flagged)
+
+
+def test_most_cells_outside_the_window_is_a_fault_of_its_unit():
+    with pytest.raises(InputError, match=r"cells outside its window: check the window"):
+        measure(tissue(), window=Window.rectangle(x=(0, 4), y=(0, 3)))
+
+
+def test_border_correction_of_a_small_window():
+    cells = tissue()
+    plan = changed(radii=(10.0, 149.0, 150.0, 350.0))
     border = pick(measure(cells, changed(plan, correction="border")), "l_self")
     assert border["reason"].iloc[-1] == SMALL_WINDOW
     assert border["value"].notna().iloc[0]

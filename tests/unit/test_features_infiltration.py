@@ -29,12 +29,12 @@ def spread(counts: list[int], edges: list[float] = EDGES) -> np.ndarray:
 
 def test_profile_counts_and_divides():
     table = infiltration_profile([-150, -0.1, 0, 50, 200, 300], edges=EDGES, areas=AREAS)
-    assert table["count"].tolist() == [1, 1, 2, 1]
+    assert table["count"].tolist() == [1, 1, 2, 0]  # 200 is the limit of the next band
     assert table["lower"].tolist() == EDGES[:-1]
     assert table["upper"].tolist() == EDGES[1:]
     np.testing.assert_allclose(table["area_mm2"], np.array(AREAS) / 1e6)
     np.testing.assert_allclose(table["intensity"], table["count"] / table["area_mm2"])
-    assert table.attrs["n_outside"] == 1
+    assert table.attrs["n_outside"] == 2
     assert (table["reason"] == "").all()
 
 

@@ -91,7 +91,7 @@ def test_amounts_are_the_intensities_with_their_areas(measured, cells):
     expected = cells.groupby("cell_type").size()
     assert counts["CD8"] == pytest.approx(expected["CD8"])
     assert counts["stroma"] == pytest.approx(expected["stroma"])
-    pooled = measured.patients.query("statistic == 'intensity'")
+    pooled = measured.patients.query("statistic == 'intensity' and region != 'image'")
     for row in pooled.to_dict("records"):
         own = amounts.query(
             "patient_id == @row['patient_id'] and marker == @row['marker']"
@@ -149,7 +149,10 @@ def test_pooled_over_images_of_which_some_lack_the_region(cells):
         cell_type=cells["cell_type"].where(cells["image_id"] != "p0_0", "stroma")
     )
     found = measure_cells(cells_from_frame(one_type), plan=PLAN)
-    rows = found.patients.query("patient_id == 'p0' and statistic == 'intensity'")
+    everything = found.patients.query("patient_id == 'p0' and statistic == 'intensity'")
+    # The level needs no boundary: it holds both images.
+    assert (everything[everything["region"] == "image"]["n_images"] == 2).all()
+    rows = everything[everything["region"] != "image"]
     assert (rows["n_images"] == 1).all()
     assert (rows["n_missing"] == 1).all()
     assert rows["value"].notna().all()
@@ -244,15 +247,15 @@ def test_windows_of_all_images_or_of_none(cells, monkeypatch):
         patched.setattr(measuring, "measure_image", None)
         with pytest.raises(InputError, match=r"cells: image p1_0, p2_1 has no window: draw one f"):
             measure_cells(source, plan=PLAN, windows=windows)
-    half = Window.rectangle(x=(0, 300), y=(0, 150))
+    half = Window.rectangle(x=(0, 300), y=(0, 200))
     windows |= {"p1_0": half, "p2_1": WINDOW}
     found = measure_cells(source, plan=PLAN, windows=windows)
     assert found.settings["window"] == "given"
-    outside = ((cells["image_id"] == "p1_0") & (cells["y"] > 150)).sum()
+    outside = ((cells["image_id"] == "p1_0") & (cells["y"] > 200)).sum()
     row = found.counts.set_index("what").loc["cells outside the window, left out"]
     assert row[["n_cells", "n_images", "n_patients"]].tolist() == [outside, 1, 1]
     assert (row["images"], row["patients"]) == ("p1_0", "p1")
-    assert found.summary["area_mm2"].tolist() == pytest.approx([0.09] * 2 + [0.045] + [0.09] * 3)
+    assert found.summary["area_mm2"].tolist() == pytest.approx([0.09] * 2 + [0.06] + [0.09] * 3)
 
 
 def test_annotations_of_some_images(cells):
@@ -303,10 +306,42 @@ def test_faults_of_cells_are_raised_before_anything_is_measured(spoil, message, 
         measure_cells(source, plan=PLAN, patient_ids=["p0", "p1", "p2"])
 
 
-def test_fault_inside_a_worker_reaches_the_caller(cells, monkeypatch):
-    def broken(cells, **_):
-        raise InputError(f"image {cells.image_id} is odd")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_fault_inside_a_worker_reaches_the_caller_and_files_are_released(jobs, cells, monkeypatch):
+    honest, released = measuring.iterate_images, []
 
+    def watched(source):
+        try:
+            yield from honest(source)
+        finally:
+            released.append(True)
+
+    def broken(cells, **_):
+        raise InputError(f"image {cells.image_id[:2]} is odd")
+
+    monkeypatch.setattr(measuring, "iterate_images", watched)
     monkeypatch.setattr(measuring, "measure_image", broken)
-    with pytest.raises(InputError, match="image p0_0 is odd"):
-        measure_cells(cells_from_frame(cells), plan=PLAN)
+    with (
+        joblib.parallel_config("threading"),
+        pytest.raises(InputError, match="image p0 is odd"),
+    ):
+        measure_cells(cells_from_frame(cells), plan=PLAN, jobs=jobs)
+    assert released == [True]
+
+
+def test_stop_asked_for_between_images_releases_the_files(cells, monkeypatch):
+    honest, released = measuring.iterate_images, []
+
+    def watched(source):
+        try:
+            yield from honest(source)
+        finally:
+            released.append(True)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "iterate_images", watched)
+    with pytest.raises(KeyboardInterrupt):
+        measure_cells(cells_from_frame(cells), plan=PLAN, advance=stop)
+    assert released == [True]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from times_stats.features.image_measures import COLUMNS
+from times_stats.features.measured_rows import COLUMNS
 from times_stats.features.patient_pooling import KEYS, pool_images
 
 

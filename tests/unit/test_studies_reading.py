@@ -328,7 +328,9 @@ def test_patients_without_a_boundary_are_counted(tmp_path):
     cells.loc[own & (cells["cell_type"] == "CK"), "cell_type"] = "stroma"
     study = read_study(write(tmp_path / "s", cells=cells))
     assert study.flow["n_patients"].tolist() == [N, N - 1, N - 1, N - 1]
-    missing = study.cells.patients.query("patient_id == 'p05' and statistic == 'intensity'")
+    missing = study.cells.patients.query(
+        "patient_id == 'p05' and statistic == 'intensity' and region != 'image'"
+    )
     assert set(missing["reason"]) == {"no tumour cell"}
     functions = spatial_functions(study)
     assert "p05" not in functions.scalars.index
@@ -514,6 +516,8 @@ def test_tumour_types_of_the_model_may_be_absent_in_new_patients(tmp_path):
     _, _, cells = read_new_patients(path)
     assert cells.settings["tumour"] == ["CK", "CK_dim"]
     assert "CK_dim" not in cells.markers
+    early = path.read_text(encoding="utf-8").replace("horizon = 20", "horizon = 5")
+    path.write_text(early, encoding="utf-8")
     with pytest.raises(InputError, match="tumour names 'CK_dim', which no cell is"):
         read_study(path)
 
@@ -625,29 +629,37 @@ def test_patients_without_a_function_are_rows_of_gaps(tmp_path):
     assert functions.scalars.index.tolist() == study.patients["patient_id"].tolist()
 
 
+@pytest.fixture(scope="module")
+def aggregated(tmp_path_factory):
+    text = WHOLE.replace(
+        "[features]",
+        '[features]\nfunctions = ["aggregate_share"]\naggregate_seeds = ["CD4"]\n'
+        'aggregate_members = ["CD4", "CD8"]\naggregate_cells = 3',
+    )
+    return read_study(write(tmp_path_factory.mktemp("aggregates") / "s", study=text))
+
+
 @pytest.mark.parametrize(
     ("asked", "scalars", "curves"),
     [
-        ([], None, None),
+        (["aggregate_share"], [("aggregates", "aggregate_share")], []),
         (["mixing"], [("CD4", "mixing"), ("CD8", "mixing"), ("stroma", "mixing")], []),
         (["g_tumour"], [], [("CD4", "g_tumour"), ("CD8", "g_tumour"), ("stroma", "g_tumour")]),
-        (["aggregate_share"], [("aggregates", "aggregate_share")], []),
     ],
 )
-def test_functions_asked_for(asked, scalars, curves, tmp_path):
-    text = toml(
-        (
-            "[features]",
-            f"[features]\nfunctions = {asked}\n"
-            'aggregate_seeds = ["CD4"]\naggregate_members = ["CD4", "CD8"]\naggregate_cells = 3',
-        )
-    )
-    functions = spatial_functions(read_study(write(tmp_path / "s", study=text)))
-    if scalars is None:
-        assert functions is None
-    else:
-        assert sorted(functions.scalars.columns) == scalars
-        assert sorted(functions.curves) == curves
+def test_functions_asked_for(asked, scalars, curves, aggregated):
+    assert aggregated.functions == ("aggregate_share",)
+    functions = spatial_functions(replace(aggregated, functions=tuple(asked)))
+    assert sorted(functions.scalars.columns) == scalars
+    assert sorted(functions.curves) == curves
+    assert len(functions.scalars) == N
+
+
+def test_no_function_asked_for_is_no_rung(tmp_path):
+    text = toml(("[features]", "[features]\nfunctions = []"))
+    study = read_study(write(tmp_path / "s", study=text))
+    assert study.cells is not None
+    assert spatial_functions(study) is None
 
 
 # A model goes with the rules it was fitted by.

@@ -297,13 +297,25 @@ def test_exact_duplicates_are_a_fault_unless_dropped_or_kept():
 def test_of_duplicates_the_same_one_is_kept_whatever_the_order():
     frame = pd.DataFrame(
         {"patient_id": "a", "image_id": "a1", "x": 1.0, "y": 1.0, "cell_type": "T",
-         "CD8_positive": [1, 0], "CD8": [1.0, 7.0]}
+         "CD8_positive": [1, 1], "CD8": [9.0, 7.0]}
     )  # fmt: skip
     for rows in (frame, frame[::-1]):
         source = cells_from_frame(rows, duplicates="drop")
         cells = read_image(source, patient_id="a", image_id="a1")
-        assert cells.positive["CD8"].tolist() == [False]
+        assert cells.positive["CD8"].tolist() == [True]
         assert cells.intensity["CD8"].tolist() == [7.0]
+
+
+def test_cells_of_different_flags_are_no_duplicates():
+    frame = pd.DataFrame(
+        {"patient_id": "a", "image_id": "a1", "x": [1.0] * 2 + [5.0], "y": 1.0, "cell_type": "T",
+         "PD1_positive": [1, 0, 1]}
+    )  # fmt: skip
+    for duplicates in ("drop", "error"):
+        source = cells_from_frame(frame, duplicates=duplicates)
+        with pytest.warns(DataWarning, match="position"):
+            check_cells(source)
+        assert count_positive(source)["n_positive"].tolist() == [2]
 
 
 def test_cells_of_two_types_at_one_position_are_kept_counted_and_warned_of():

@@ -312,7 +312,8 @@ def _choose_patients(
 
 def _describe_data(data: LadderData, tumour_region: str | None, *, weighted: bool) -> list[str]:
     notes = [
-        "The level of a marker is the mean over its regions, weighted by their areas."
+        "The level of a marker is all its cells over all area, or the mean over its regions"
+        " weighted by their areas."
         if weighted
         else "The level of a marker is the plain mean over its regions: the data hold no areas, so"
         " regions weigh alike.",
@@ -326,6 +327,24 @@ def _describe_data(data: LadderData, tumour_region: str | None, *, weighted: boo
         )
     if tumour_region is None:
         notes.append("No tumour region was named, so the ladder has no biopsy rung.")
+    if data.functions is not None:
+        lacking = {
+            **{
+                f"{name[0]} {name[1]}": int(column.isna().sum())
+                for name, column in data.functions.scalars.items()
+                if isinstance(name, tuple)
+            },
+            **{
+                " ".join(name): int(curves.isna().any(axis=1).sum())
+                for name, curves in data.functions.curves.items()
+            },
+        }
+        told = ", ".join(f"{name} in {n}" for name, n in sorted(lacking.items()) if n)
+        if told:
+            notes.append(
+                f"Spatial functions that some of {len(data.levels)} patients lack, who got the"
+                f" training mean for them in the ladder: {told.replace('_', ' ')}."
+            )
     if data.cohort_steps.shape[1]:
         notes.append("Cohort indicators stand in every rung of the ladder.")
     return notes

@@ -42,7 +42,8 @@ _MODULES = {
         "neighbourhood_shares",
     ),
     "cell_plan": ("CellPlan",),
-    "image_measures": ("ImageMeasures", "LocatedCells", "locate_cells", "measure_image"),
+    "located_cells": ("LocatedCells", "locate_cells"),
+    "image_measures": ("ImageMeasures", "measure_image"),
     "patient_pooling": ("pool_images",),
     "measuring": ("measure_cells",),
     "function_components": (

@@ -88,7 +88,7 @@ def band_codes(distance: FloatArray, limits: FloatArray) -> IntArray:
     distance : ndarray of shape (n_cells,)
         Micrometres, checked.
     limits : ndarray of shape (n_bands + 1,)
-        Rising limits, checked. A band holds its lower limit; the last holds its upper one too.
+        Rising limits, checked. A band holds its lower limit and not its upper one.
 
     Returns
     -------
@@ -98,9 +98,8 @@ def band_codes(distance: FloatArray, limits: FloatArray) -> IntArray:
     Examples
     --------
     >>> band_codes(np.array([-1.0, 0.0, 5.0, 10.0, 11.0]), np.array([0.0, 5.0, 10.0]))
-    array([-1,  0,  1,  1, -1])
+    array([-1,  0,  1, -1, -1])
     """
     band = np.searchsorted(limits, distance, side="right") - 1
-    band[distance == limits[-1]] = limits.size - 2
     band[band > limits.size - 2] = -1
     return band.astype(np.int64)

@@ -33,8 +33,8 @@ def entropy_by_band(
     cell_type : array-like of shape (n_cells,)
         Type of each cell.
     edges : array-like of shape (n_bands + 1,)
-        Limits of the bands, micrometres, rising. A band holds its lower limit, the last its upper
-        one too.
+        Limits of the bands, micrometres, rising. A band holds its lower limit and not
+        its upper one.
     types : sequence of hashable
         Types that make up the composition; cells of other types are counted in ``n_other`` and left
         out.

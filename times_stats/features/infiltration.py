@@ -81,8 +81,8 @@ def infiltration_profile(
     distance : array-like of shape (n_cells,)
         Signed distance of each cell to the boundary, micrometres, negative inside the tumour.
     edges : array-like of shape (n_bands + 1,)
-        Limits of the bands, micrometres, rising. A band holds its lower limit, the last its upper
-        one too.
+        Limits of the bands, micrometres, rising. A band holds its lower limit and not
+        its upper one.
     areas : array-like of shape (n_bands,)
         Observed area of each band, square micrometres; 0 where the window has none of it.
     confidence_level : float

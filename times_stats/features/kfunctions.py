@@ -43,7 +43,8 @@ def ripley_k(
         Radii, micrometres. Estimates for radii beyond a quarter of the shorter side are poor.
     correction : {"border", "translation", "isotropic", "none"}, default "isotropic"
         Edge correction. On polygons with more than 100,000 close pairs, translation weights are
-        interpolated between nodes r / 64 apart; K then differs by less than 1e-4 of its value.
+        interpolated where the window allows it: between nodes so close that the overlap halfway
+        between them is right to 1e-4 of itself; on other windows every pair has its exact weight.
 
     Returns
     -------

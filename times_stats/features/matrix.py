@@ -35,8 +35,9 @@ class FeatureTable:
     n_images : DataFrame of int
         Number of images (tiles) each value is the mean of.
     levels : DataFrame, shape (n_patients, n_markers)
-        Amount of each marker whatever the region: the mean over regions, weighted by their areas
-        where the images have weights; NaN where the marker is incomplete.
+        Amount of each marker whatever the region: in a study with cells, all cells over all area
+        (`CellMeasures.levels`); else the mean over regions, weighted where the images have weights.
+        NaN where the marker is incomplete.
     is_weighted : bool
         Whether images and regions weigh by their area or the like, not alike.
     outcome : DataFrame
@@ -100,13 +101,21 @@ def build_feature_table(study: Study) -> FeatureTable:
         values=values,
         reasons=reasons,
         n_images=counts.fillna(0).astype("int64"),
-        levels=marker_levels(values, weights=weights),
+        levels=_levels(study, values, weights),
         is_weighted=weights is not None,
         outcome=results,
     )
     if study.score.missing == "keep":
         _warn_of_blocks(table)
     return table
+
+
+def _levels(study: Study, values: pd.DataFrame, weights: pd.DataFrame | None) -> pd.DataFrame:
+    if study.cells is None:
+        return marker_levels(values, weights=weights)
+    complete = complete_markers(values)
+    levels = study.cells.levels().reindex(index=values.index, columns=complete.columns)
+    return levels.where(complete).astype("float64")
 
 
 def feature_matrix(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pandas as pd
@@ -12,13 +13,15 @@ from times_stats._checks import Faults, name_rows, nearest_key
 from times_stats.errors import InputError
 from times_stats.features.cell_plan import CellPlan
 from times_stats.features.image_measures import ImageMeasures, measure_image
+from times_stats.features.measured_rows import RESERVED
 from times_stats.features.patient_pooling import pool_images
 from times_stats.regions.window import Window
 from times_stats.tables.cell_counts import count_cells
 from times_stats.tables.cell_faults import check_cells
 from times_stats.tables.cell_measures import CellMeasures
 from times_stats.tables.cell_sources import CellSource
-from times_stats.tables.cells import iterate_images, list_images
+from times_stats.tables.cells import ImageCells, iterate_images, list_images
+from times_stats.tables.measurements import check_asked
 
 
 def measure_cells(
@@ -29,6 +32,7 @@ def measure_cells(
     windows: Mapping[str, Window] | None = None,
     annotations: Mapping[str, Window] | None = None,
     declared: Collection[str] = (),
+    required: Collection[str] = (),
     jobs: int = 1,
     advance: Callable[[], None] = lambda: None,
 ) -> CellMeasures:
@@ -52,6 +56,8 @@ def measure_cells(
     declared : collection of str
         Types, flags and tumour regions that were looked for, whether or not a cell has them: as
         markers they are measured, with intensity 0.
+    required : collection of str
+        Markers that must be among those measured, as those that a study asks for.
     jobs : int, default 1
         Processes (those of a cluster, inside its ``joblib.parallel_config``); the results do not
         depend on it.
@@ -78,22 +84,37 @@ def measure_cells(
     """
     report = check_cells(source, patient_ids=patient_ids)
     plan = complete_plan(source, plan, declared=declared)
+    faults = Faults()
+    check_asked(tuple(required), plan.markers or (), what="marker", faults=faults)
+    faults.raise_if_any("cells")
     if windows is not None:
         _check_windows(source, windows)
     found = []
-    tasks = (
-        delayed(measure_image)(
-            cells,
-            plan=plan,
-            window=None if windows is None else windows[cells.image_id],
-            annotation=None if annotations is None else annotations.get(cells.image_id),
+    with _closed_at_the_end(iterate_images(source)) as images:
+        tasks = (
+            delayed(measure_image)(
+                cells,
+                plan=plan,
+                window=None if windows is None else windows[cells.image_id],
+                annotation=None if annotations is None else annotations.get(cells.image_id),
+            )
+            for cells in images
         )
-        for cells in iterate_images(source)
-    )
-    for measured in Parallel(n_jobs=jobs, return_as="generator")(tasks):
-        found.append(measured)
-        advance()
+        for measured in Parallel(n_jobs=jobs, return_as="generator")(tasks):
+            found.append(measured)
+            advance()
     return _collected(found, plan, report.counts, is_given=windows is not None)
+
+
+@contextmanager
+def _closed_at_the_end(images: Iterator[ImageCells]) -> Iterator[Iterator[ImageCells]]:
+    """Release the files behind a stream of images, also when a measurement fails."""
+    try:
+        yield images
+    finally:
+        if isinstance(images, Generator):
+            with suppress(ValueError):  # a thread of joblib is reading: it stops by itself
+                images.close()
 
 
 def _collected(
@@ -106,7 +127,9 @@ def _collected(
     images = images.sort_values(
         [*keys, "marker", "statistic", "region", "r"], kind="stable", ignore_index=True
     )
+    summary["n_unplaced"] = summary["n_cells"].where(summary["area_mm2"].isna(), 0)
     for column, what in (
+        ("n_unplaced", "cells of images without a window, not measured"),
         ("n_outside", "cells outside the window, left out"),
         ("n_without_area", "cells of a region without area, left out"),
     ):
@@ -121,6 +144,7 @@ def _collected(
                 "patients": name_rows(touched["patient_id"]),
             }
             counts = pd.concat([counts, pd.DataFrame([row])], ignore_index=True)
+    summary = summary.drop(columns="n_unplaced")
     return CellMeasures(
         images=images,
         patients=pool_images(images),
@@ -191,6 +215,18 @@ def complete_plan(
                 near = nearest_key(name, allowed)
                 hint = f" (nearest: '{near}')" if near else ""
                 faults.add(f"{where} names '{name}', which no cell is{hint}: correct it")
+    for name in types:
+        parts = [part.strip() for part in name.split(":")]
+        if len(parts) > 1 and name not in plan.tumour and set(parts) & set(plan.tumour):
+            faults.add(
+                f"type '{name}' holds the name of a tumour type and is none: name it in tumour, or "
+                "rename it with cell_types"
+            )
+    reserved = sorted(set(RESERVED) & {*(plan.markers or known)})
+    if reserved:
+        faults.add(f"no marker can be called '{reserved[0]}': rename it with cell_types")
+    if plan.markers is None and known and not {*known, *declared} - {*plan.tumour}:
+        faults.add("every cell is of a tumour type: check tumour, there is no marker to measure")
     if plan.source == "column":
         _check_tumour_regions(source, plan, {*places, *declared}, faults)
     faults.raise_if_any("cells")

@@ -26,7 +26,10 @@ type Correction = Literal["border", "translation", "isotropic", "none"]
 CORRECTIONS: tuple[Correction, ...] = ("border", "translation", "isotropic", "none")
 
 MANY_PAIRS = 100_000  # from here on the overlap of a polygon with its translates is interpolated
-_NODES = 64  # of that interpolation, from 0 to the largest radius
+_NODES = 64  # of that interpolation from 0 to the largest radius, and twice as many directions
+_MOST_NODES = 512
+_CHECKED = 512  # displacements between nodes at which the interpolation is checked
+_CLOSE_ENOUGH = 1e-4  # relative error of an overlap; beyond it there are more nodes, or none
 _LARGEST_WEIGHT = 100.0  # of one pair under the isotropic correction, as in spatstat
 _BUFFER = 1024
 _STEPS = 8192  # of the table from squared distance to radius
@@ -196,9 +199,11 @@ def _polygon_translation(
 ) -> FloatArray:
     """Sum translation weights on a polygon: exact overlaps of few pairs, interpolated of many."""
     largest = float(radii[-1])
-    if count_close_pairs(points, largest) > MANY_PAIRS:
+    n_pairs = count_close_pairs(points, largest)
+    table = _overlap_table(window, largest) if n_pairs > MANY_PAIRS else None
+    if table is not None:
         rule = _rule(window, "translation")._replace(
-            kind=_TABLE, table=_overlap_table(window, largest), per_step=_NODES / largest
+            kind=_TABLE, table=table, per_step=(table.shape[0] - 1) / largest
         )
         grid = arrange_points(points, codes, factor, np.zeros(len(points)), radii)
         return _sum_pairs(grid, rule, _bins(radii), n_types, n_types, 1)
@@ -216,13 +221,37 @@ def _polygon_translation(
     return raw
 
 
-def _overlap_table(window: Window, largest: float) -> FloatArray:
-    """Inverse weights |W and W + h| / |W| at nodes h, for h_x from 0 and h_y of both signs."""
-    x = np.linspace(0.0, largest, _NODES + 1)
-    y = np.linspace(-largest, largest, 2 * _NODES + 1)
-    dx, dy = np.meshgrid(x, y, indexing="ij")
-    table = window.translation_overlap(dx.ravel(), dy.ravel()).reshape(dx.shape)
-    return np.ascontiguousarray(table / window.area)
+def _overlap_table(window: Window, largest: float) -> FloatArray | None:
+    """Shares |W and W + h| / |W| by distance and direction of h, half a turn; None if too rough.
+
+    For one direction the share begins at 1 and falls evenly, so that nodes in polar coordinates
+    need not be close near h = 0, where the share has a kink.
+    """
+    nodes = _NODES
+    while nodes <= _MOST_NODES:
+        distance = np.linspace(0.0, largest, nodes + 1)
+        angle = np.linspace(0.0, np.pi, 2 * nodes + 1)
+        mesh = np.meshgrid(distance, angle, indexing="ij")
+        table = _shares(window, mesh[0], mesh[1])
+        # Halfway between nodes, in an even spread over the half disc.
+        k = np.arange(_CHECKED)
+        row = np.minimum((np.sqrt((k + 0.5) / _CHECKED) * nodes).astype(np.int64), nodes - 1)
+        column = (k * 0.6180339887498949 % 1.0 * 2 * nodes).astype(np.int64)
+        step = largest / nodes, np.pi / (2 * nodes)
+        halfway = np.asarray((row + 0.5) * step[0]), np.asarray((column + 0.5) * step[1])
+        exact = _shares(window, halfway[0], halfway[1])
+        corners = [table[row + a, column + b] for a in (0, 1) for b in (0, 1)]
+        error = np.abs(np.mean(corners, axis=0) - exact)
+        if (error <= _CLOSE_ENOUGH * np.maximum(exact, 1e-12)).all():
+            return np.ascontiguousarray(table)
+        nodes *= 2
+    return None
+
+
+def _shares(window: Window, distance: FloatArray, angle: FloatArray) -> FloatArray:
+    dx, dy = distance * np.cos(angle), distance * np.sin(angle)
+    overlap = window.translation_overlap(dx.ravel(), dy.ravel())
+    return np.asarray(overlap.reshape(distance.shape) / window.area)
 
 
 @compiled
@@ -306,10 +335,11 @@ def _near_edges(x: float, y: float, reach: float, edges: FloatArray, near: IntAr
 
 @compiled
 def _interpolate(table: FloatArray, per_step: float, dx: float, dy: float) -> float:
-    if dx < 0.0:
+    """Share of the window that a displacement leaves, from nodes by distance and direction."""
+    if dy < 0.0:
         dx, dy = -dx, -dy
-    u = dx * per_step
-    v = dy * per_step + 0.5 * (table.shape[1] - 1)
+    u = math.sqrt(dx * dx + dy * dy) * per_step
+    v = math.atan2(dy, dx) * (table.shape[1] - 1) / math.pi
     i = min(int(u), table.shape[0] - 2)
     j = min(max(int(v), 0), table.shape[1] - 2)
     u -= i

@@ -13,6 +13,7 @@ from times_stats.errors import InputError
 from times_stats.features.neighbour_graph import check_radius
 from times_stats.regions.window import Window
 
+_MOST_QUADRATS = 4_000_000
 _ROUNDING = 1e-9  # of a coverage
 
 
@@ -187,6 +188,11 @@ def tabulate_quadrats(
     x0, y0, x1, y1 = window.bounds
     columns, rows = (max(1, round(extent / length)) for extent in (x1 - x0, y1 - y0))
     x, y = np.linspace(x0, x1, columns + 1), np.linspace(y0, y1, rows + 1)
+    if columns * rows > _MOST_QUADRATS:
+        raise InputError(
+            f"side is {length:g} and the window {x1 - x0:g} x {y1 - y0:g}: that is more than "
+            f"{_MOST_QUADRATS} quadrats, give a larger side"
+        )
     counts = [np.histogram2d(p[:, 0], p[:, 1], bins=(x, y))[0].ravel() for p in checked]
     left, low = np.repeat(x[:-1], rows), np.tile(y[:-1], columns)
     full = (x1 - x0) / columns * ((y1 - y0) / rows)

@@ -10,7 +10,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from times_stats.errors import InputError
-from times_stats.features.image_measures import LocatedCells, locate_cells
+from times_stats.features.located_cells import LocatedCells, locate_cells
 from times_stats.features.measuring import measure_cells
 from times_stats.pipeline.checkpoints import replacing
 from times_stats.pipeline.steps import Display

@@ -10,7 +10,7 @@ import pandas as pd
 from times_stats._typing import FloatArray
 from times_stats.attribution.integration import IntegrationResult
 from times_stats.evaluation.calibration import calibration_groups
-from times_stats.features.image_measures import LocatedCells
+from times_stats.features.located_cells import LocatedCells
 from times_stats.features.matrix import missing_patterns
 from times_stats.nonparametric import kaplan_meier, reverse_kaplan_meier
 from times_stats.pipeline.nested import SCORE, SURVIVAL, NestedPredictions, failed_models

@@ -15,13 +15,16 @@ from threadpoolctl import threadpool_limits
 
 from times_stats._typing import FloatArray, IntArray
 from times_stats.boosting.calibration import complementary_log_log
+from times_stats.boosting.marker_model import MarkerModel
 from times_stats.errors import DataWarning, InputError
 from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.features.cell_plan import CellPlan
-from times_stats.features.image_measures import as_table, locate_cells, measure_regions
+from times_stats.features.located_cells import locate_cells
 from times_stats.features.matrix import complete_markers, feature_matrix
+from times_stats.features.measured_rows import as_table
 from times_stats.features.measuring import complete_plan
 from times_stats.features.patient_pooling import pool_images
+from times_stats.features.region_measures import measure_regions
 from times_stats.regions.compartments import Compartments
 from times_stats.regions.window import Window
 from times_stats.resampling import assign_folds, spawn_rng
@@ -30,7 +33,7 @@ from times_stats.studies.reading import open_study_cells, read_study
 from times_stats.tables.cells import ImageCells, iterate_images
 from times_stats.tables.study import Study, outcome
 
-_OUTER, _OUTER_REPEATS, _INNER, _INNER_REPEATS = 5, 4, 5, 2
+_OUTER, _OUTER_REPEATS, _INNER_REPEATS = 5, 4, 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +77,8 @@ def sweep_front(
 
     At width w the front reaches from -w to w micrometres of the boundary and everything beyond is
     ``adjacent``. The score at each width is cross-fitted inside the training patients of an outer
-    loop, on the same folds for every width; the survival model is not fitted.
+    loop, on the same folds for every width, with the study's objective, pooling and markers; the
+    survival model is not fitted.
 
     Parameters
     ----------
@@ -109,7 +113,10 @@ def sweep_front(
     >>> from times_stats.pipeline import sweep_front
     >>> sweep = sweep_front(lung_vectra_study_file(), widths=[10, 20])  # doctest: +SKIP
     """
-    halves = [float(width) for width in widths]
+    try:
+        halves = [float(width) for width in widths]
+    except (TypeError, ValueError):
+        raise InputError("widths are not numeric: give micrometres") from None
     if len(halves) < 2 or len(set(halves)) < len(halves) or not all(w > 0 for w in halves):
         raise InputError(f"widths are {halves}: give two or more distinct micrometres above 0")
     middle = halves[0] if reference is None else float(reference)
@@ -172,10 +179,17 @@ def _score(
 ) -> FrontSweep:
     y = outcome(study)
     markers = sorted(study.measurements["marker"].unique())
+    regions = study.score.regions or ("tumour_centre", "invasive_front", "adjacent")
     features = {
-        width: feature_matrix(table[table["marker"].isin(markers)], y.index)
+        width: feature_matrix(
+            table[table["marker"].isin(markers) & table["region"].isin(regions)], y.index
+        )
         for width, table in amounts.items()
     }
+    for width, table in features.items():
+        gone = sorted(set(regions) - set(table.columns.get_level_values("region")))
+        if gone:
+            raise InputError(f"width {width:g} leaves nothing of {gone[0]}: choose a smaller one")
     usable = np.logical_and.reduce(
         [complete_markers(x).any(axis=1).to_numpy() for x in features.values()]
     )
@@ -228,9 +242,14 @@ def _predict(
         # A marker without a split has weight 0, as everywhere.
         warnings.simplefilter("ignore", DataWarning)
         model = TimesScore(
+            model=MarkerModel(
+                objective=study.score.objective,  # type: ignore[arg-type]
+                horizon=study.horizon,
+                censoring_strata=study.censoring_strata,
+            ),
             pooling=study.score.pooling,  # type: ignore[arg-type]
             horizon=study.horizon,
-            n_folds=_INNER,
+            n_folds=study.score.n_folds,
             n_repeats=_INNER_REPEATS,
             seed=int(spawn_rng(seed, "front sweep", "score", fold).integers(2**31)),
         ).fit(x[train], y[train])

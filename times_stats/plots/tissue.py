@@ -11,7 +11,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.ticker import FuncFormatter
 
 from times_stats.errors import InputError
-from times_stats.features.image_measures import LocatedCells
+from times_stats.features.located_cells import LocatedCells
 from times_stats.plots.labels import plain_text
 from times_stats.plots.style import (
     GRID,

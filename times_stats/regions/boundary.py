@@ -123,7 +123,7 @@ def tumour_boundary(
         The observed area.
     bandwidth : float, optional
         Standard deviation ``h`` of the kernel, micrometres. By default the one that predicts each
-        cell best from the others (leave-one-out Bernoulli likelihood).
+        cell from the others, averaged over candidates by their leave-one-out likelihood.
     level : float, optional
         Kernel fraction at the boundary, above 0 and below 1. By default halfway between the
         fractions of tumour cells in the two regions that explain the cells best: a nest of purity
@@ -155,7 +155,9 @@ def tumour_boundary(
     one quarter) is never tumour, whatever the ratio there; draw such places out of the window where
     they are no tissue, or their outline counts as boundary.
 
-    ``benchmarks/boundary/accuracy.txt`` holds the error on simulated tissue.
+    Turning, mirroring or moving the tissue turns, mirrors or moves the boundary and changes nothing
+    else, up to rounding: ``benchmarks/boundary/stability.txt`` holds how far on real images, and
+    ``benchmarks/boundary/accuracy.txt`` the error on simulated tissue.
 
     Examples
     --------

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.interpolate import CubicSpline
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats._typing import BoolArray, FloatArray
 
 type ComplexArray = NDArray[np.complex128]
 
@@ -17,9 +19,12 @@ _NEIGHBOURS = 6  # what a cell has on average in a tessellation of the plane
 _LARGEST_AREA = 4.0  # of what a cell may stand for, in median areas: beyond is empty space
 _SMALLEST_AREA = 0.05
 _BANDWIDTHS = np.geomspace(1.0, 6.0, 7)  # candidates, in cell spacings
+_STEPS = 20  # of the likelihood between two candidates
 _PIXELS_PER_SPACING = 2.0  # of the raster on which bandwidths are compared
 _MOST = 2048  # pixels along the longer side of that raster
 _REACH = 5.0  # bandwidths after which the kernel is nil
+_NIL = 1e-6  # weight of neighbours at the kernel's peak that says nothing about a place
+_ROUNDING = 1e-6  # pixels by which the sides of a raster may miss a whole number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,14 +128,16 @@ def cell_spacing(areas: FloatArray) -> float:
 
 
 def choose_bandwidth(points: FloatArray, is_tumour: BoolArray, areas: FloatArray) -> float:
-    """Choose the bandwidth that predicts each cell best from the others.
+    """Choose the bandwidth that predicts each cell from the others.
 
-    Maximises ``sum_i a_i log P_h(label_i | other cells)``, the leave-one-out Bernoulli likelihood
-    of the kernel fraction, weighted by the area ``a_i`` of each cell. The fraction at a cell is
-    shrunk towards that of the whole tissue by one cell, so that an isolated cell costs a finite
-    amount. Seven bandwidths from 1 to 6 cell spacings are compared, and a parabola through the
-    best and its neighbours gives the maximum between them. Cells cluster with their own kind at
-    the shortest distances, so that less than one spacing would draw clusters, not tissue.
+    The mean of ``log h`` over bandwidths from 1 to 6 cell spacings, each weighted by its
+    leave-one-out Bernoulli likelihood ``exp(sum_i a_i log P_h(label_i | other cells))``, in which
+    the area ``a_i`` of each cell counts in units of the mean area. Where the data are clear that
+    is the bandwidth of the highest likelihood; where several predict as well, it moves smoothly
+    with the cells instead of jumping from one to another. The fraction at a cell is shrunk towards
+    that of the whole tissue by one cell, so that an isolated cell costs a finite amount. Cells
+    cluster with their own kind at the shortest distances, so that less than one spacing would draw
+    clusters, not tissue.
 
     Parameters
     ----------
@@ -147,19 +154,18 @@ def choose_bandwidth(points: FloatArray, is_tumour: BoolArray, areas: FloatArray
 
     Notes
     -----
-    Cells are binned to half a spacing; a cell's own share is taken out exactly.
+    Cells are shared linearly among pixels of half a spacing; a cell's own share is taken out
+    exactly. The likelihood is computed at seven bandwidths, with a cubic spline between them.
     """
     spacing = cell_spacing(areas)
-    raster = _BinnedCells.of(points, is_tumour, areas, reach=_REACH * _BANDWIDTHS[-1] * spacing)
-    scores = np.array([raster.left_out_score(c * spacing) for c in _BANDWIDTHS])
-    best = int(np.argmax(scores))
-    step = np.log(_BANDWIDTHS[1] / _BANDWIDTHS[0])
-    shift = 0.0
-    if 0 < best < len(scores) - 1:
-        before, here, after = scores[best - 1 : best + 2]
-        bend = before - 2 * here + after
-        shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return max(float(spacing * _BANDWIDTHS[best] * np.exp(shift * step)), raster.pixel)
+    cells = _SharedCells.of(points, is_tumour, areas, reach=_REACH * _BANDWIDTHS[-1] * spacing)
+    scores = [cells.left_out_score(candidate * spacing) for candidate in _BANDWIDTHS]
+    logs = np.log(_BANDWIDTHS)
+    fine = np.linspace(logs[0], logs[-1], _STEPS * (len(logs) - 1) + 1)
+    likelihood = CubicSpline(logs, scores)(fine)
+    weight = np.exp(likelihood - likelihood.max())
+    chosen = spacing * float(np.exp(np.average(fine, weights=weight)))
+    return max(chosen, cells.pixel)
 
 
 def split_in_two(
@@ -168,8 +174,10 @@ def split_in_two(
     """Split the cells in two by their kernel fraction so that two fractions explain them best.
 
     Each cell is placed by the fraction among the *other* cells around it, so that its own label
-    does not choose its side. Of all cuts of that order, the one with the largest two-region
-    Bernoulli likelihood is taken.
+    does not choose its side. Every cut of that order gives two fractions; they are averaged over
+    all cuts, each weighted by its two-region Bernoulli likelihood and by the width of fractions
+    that give this cut. One cut stands out where the data are clear; where many explain the cells
+    about as well, the average moves smoothly with the cells.
 
     Parameters
     ----------
@@ -187,23 +195,27 @@ def split_in_two(
     TwoFractions
         With gain 0 and both fractions equal where no cut separates more tumour from fewer.
     """
-    raster = _BinnedCells.of(points, is_tumour, areas, reach=_REACH * bandwidth)
-    tumour, every = raster.left_out(bandwidth)
-    fraction = tumour / np.maximum(every, np.finfo(float).tiny)
+    cells = _SharedCells.of(points, is_tumour, areas, reach=_REACH * bandwidth)
+    tumour, every = cells.left_out(bandwidth)
+    whole = float(is_tumour.mean())
+    fraction = (tumour + _NIL * whole) / (every + _NIL)
     order = np.argsort(fraction, kind="stable")
-    ranked, labels = fraction[order], is_tumour[order].astype(np.float64)
+    labels = is_tumour[order].astype(np.float64)
     n, total = len(labels), float(labels.sum())
     below = np.arange(1, n)
     tumour_below = np.cumsum(labels)[:-1]
     outside, inside = tumour_below / below, (total - tumour_below) / (n - below)
     likelihood = below * _log_likelihood(outside) + (n - below) * _log_likelihood(inside)
-    likelihood[(ranked[1:] <= ranked[:-1]) | (inside <= outside)] = -np.inf
-    whole = total / n
-    best = int(np.argmax(likelihood))
-    gain = float(likelihood[best]) - n * float(_log_likelihood(np.array(whole)))
-    if not gain > 0:
+    gains = np.maximum(likelihood - n * float(_log_likelihood(np.array(whole))), 0.0)
+    gains[inside <= outside] = 0.0
+    best = float(gains.max())
+    weight = np.diff(fraction[order]) * (np.exp(gains - best) - np.exp(-best))
+    if not weight.sum() > 0:
         return TwoFractions(inside=whole, outside=whole, gain=0.0)
-    return TwoFractions(inside=float(inside[best]), outside=float(outside[best]), gain=gain)
+    share = weight / weight.sum()
+    return TwoFractions(
+        inside=float(share @ inside), outside=float(share @ outside), gain=float(share @ gains)
+    )
 
 
 def smooth_fraction(
@@ -237,30 +249,16 @@ def smooth_fraction(
         ``sum_i a_i t_i K(x - x_i) / sum_i a_i K(x - x_i)``. Each cell is shared among the four
         nearest pixels, which keeps its place to a fraction of a pixel.
     """
-    x0, y0, x1, y1 = bounds
-    n_x = int(np.ceil((x1 - x0) / resolution)) + 5
-    n_y = int(np.ceil((y1 - y0) / resolution)) + 5
-    x = np.asarray(x0 + resolution * (np.arange(n_x) - 2.0), dtype=np.float64)
-    y = np.asarray(y0 + resolution * (np.arange(n_y) - 2.0), dtype=np.float64)
-    column, row = (points[:, 0] - x[0]) / resolution, (points[:, 1] - y[0]) / resolution
-    left, low = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
-    right_share, high_share = column - left, row - low
-    mass = np.zeros(n_x * n_y, dtype=np.complex128)
-    weight = areas / resolution**2
-    for up in (0, 1):
-        for along in (0, 1):
-            part = weight * (high_share if up else 1 - high_share)
-            part = part * (right_share if along else 1 - right_share)
-            pixel = (low + up) * n_x + left + along
-            mass += np.bincount(pixel, part, mass.size)
-            mass += 1j * np.bincount(pixel, part * is_tumour, mass.size)
-    smooth = _Smoother.of(mass.reshape(n_y, n_x), _REACH * bandwidth / resolution)
+    raster = _Raster.around(bounds, pixel=resolution)
+    shares, _ = raster.shares(points)
+    mass = raster.spread(shares, areas / resolution**2, is_tumour)
+    smooth = _Smoother.of(mass, _REACH * bandwidth / resolution)
     sigma = bandwidth / resolution
     both = smooth.blurred(sigma) / smooth.kernel_sum(sigma)
     cover = np.maximum(both.real, 0.0)
     near = cover > 1e-9
     fraction = np.divide(both.imag, cover, out=np.zeros_like(cover), where=near)
-    return FractionField(x, y, np.clip(fraction, 0.0, 1.0), cover)
+    return FractionField(raster.x, raster.y, np.clip(fraction, 0.0, 1.0), cover)
 
 
 def _log_likelihood(fraction: FloatArray) -> FloatArray:
@@ -305,11 +303,55 @@ def _gaussian(size: int, sigma: float) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _BinnedCells:
-    """Cells binned to a raster, for fractions that leave one cell out."""
+class _Raster:
+    """Square pixels, one of them in the middle of an area: the same seen from every side."""
+
+    x: FloatArray
+    y: FloatArray
+    pixel: float
+
+    @classmethod
+    def around(cls, bounds: tuple[float, float, float, float], *, pixel: float) -> _Raster:
+        """Cover the bounds and two pixels more."""
+        x0, y0, x1, y1 = bounds
+        axes = []
+        for low, high in ((x0, x1), (y0, y1)):
+            half = int(np.ceil((high - low) / (2 * pixel) - _ROUNDING)) + 2
+            axes.append((low + high) / 2 + pixel * np.arange(-half, half + 1.0))
+        return cls(axes[0], axes[1], pixel)
+
+    def shares(self, points: FloatArray) -> tuple[csr_array, FloatArray]:
+        """Share each point among the four nearest pixels, linearly along each axis.
+
+        Returns the shares, one row a point and one column a pixel, and the shares of the upper of
+        both pixels along each axis, shape (n, 2).
+        """
+        middle = np.array([len(self.x) // 2, len(self.y) // 2])
+        steps = (points - [self.x[middle[0]], self.y[middle[1]]]) / self.pixel
+        low = np.floor(steps)
+        upper = steps - low
+        corner = (low.astype(np.int64) + middle) @ [1, len(self.x)]
+        pixels = corner[:, None] + [0, 1, len(self.x), len(self.x) + 1]
+        both = np.stack([1 - upper, upper], axis=2)
+        values = both[:, 1, :, None] * both[:, 0, None, :]
+        starts = np.arange(0, 4 * len(points) + 1, 4)
+        shape = (len(points), len(self.x) * len(self.y))
+        return csr_array((values.ravel(), pixels.ravel(), starts), shape=shape), upper
+
+    def spread(self, shares: csr_array, weight: FloatArray, is_tumour: BoolArray) -> ComplexArray:
+        """Image of the weight of all cells (real) and of tumour cells (imaginary)."""
+        both = np.column_stack([weight, weight * is_tumour])
+        image = np.ascontiguousarray(shares.T @ both, dtype=np.float64)
+        return np.asarray(image.view(np.complex128)).reshape(len(self.y), len(self.x))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SharedCells:
+    """Cells shared among the pixels of a raster, for fractions that leave one cell out."""
 
     pixel: float
-    bins: IntArray
+    shares: csr_array
+    upper: FloatArray
     is_tumour: BoolArray
     weight: FloatArray
     smoother: _Smoother
@@ -317,27 +359,28 @@ class _BinnedCells:
     @classmethod
     def of(
         cls, points: FloatArray, is_tumour: BoolArray, areas: FloatArray, *, reach: float
-    ) -> _BinnedCells:
-        longer = float(np.ptp(points, axis=0).max())
-        pixel = max(cell_spacing(areas) / _PIXELS_PER_SPACING, longer / _MOST)
-        index = np.floor((points - points.min(axis=0)) / pixel).astype(np.int64)
-        n_x, n_y = (int(size) + 1 for size in index.max(axis=0))
-        bins = index[:, 1] * n_x + index[:, 0]
+    ) -> _SharedCells:
+        (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+        pixel = max(cell_spacing(areas) / _PIXELS_PER_SPACING, max(x1 - x0, y1 - y0) / _MOST)
+        raster = _Raster.around((x0, y0, x1, y1), pixel=pixel)
+        shares, upper = raster.shares(points)
         weight = areas / areas.mean()
-        image = np.bincount(bins, weight, n_x * n_y) + 1j * np.bincount(
-            bins, weight * is_tumour, n_x * n_y
-        )
-        smoother = _Smoother.of(image.reshape(n_y, n_x), reach / pixel)
-        return cls(pixel, bins, is_tumour, weight, smoother)
+        image = raster.spread(shares, weight, is_tumour)
+        return cls(pixel, shares, upper, is_tumour, weight, _Smoother.of(image, reach / pixel))
 
     def left_out(self, bandwidth: float) -> tuple[FloatArray, FloatArray]:
         """Smoothed weight of tumour cells and of all cells at each cell, itself left out.
 
         In units of the kernel's peak, so that a cell at the same place counts with its weight.
         """
-        both = self.smoother.blurred(bandwidth / self.pixel).ravel()[self.bins]
-        every = np.maximum(both.real - self.weight, 0.0)
-        tumour = np.clip(both.imag - self.weight * self.is_tumour, 0.0, every)
+        sigma = bandwidth / self.pixel
+        blurred = np.ascontiguousarray(self.smoother.blurred(sigma)).reshape(-1, 1)
+        both = self.shares @ blurred.view(np.float64)
+        # A cell meets itself on the same pixel and on the next, along each axis.
+        apart = 2 * self.upper * (1 - self.upper)
+        itself = np.prod(1 - apart * (1 - np.exp(-0.5 / sigma**2)), axis=1) * self.weight
+        every = np.maximum(both[:, 0] - itself, 0.0)
+        tumour = np.clip(both[:, 1] - itself * self.is_tumour, 0.0, every)
         return tumour, every
 
     def left_out_score(self, bandwidth: float) -> float:

@@ -171,14 +171,18 @@ class Window:
         return cls(oriented, np.ascontiguousarray(edges, dtype=np.float64), is_rectangle)
 
     @classmethod
-    def from_geojson(cls, source: str | Path | Mapping[str, Any]) -> Self:
+    def from_geojson(
+        cls, source: str | Path | Mapping[str, Any], *, pixel_size: float = 1.0
+    ) -> Self:
         """Read a window from GeoJSON, as QuPath and other viewers export annotations.
 
         Parameters
         ----------
         source : path or mapping
             File, or its parsed content: a geometry, a feature or a collection of features; several
-            polygons are united. Coordinates are taken as micrometres.
+            polygons are united.
+        pixel_size : float, default 1
+            Micrometres in a unit of the coordinates: viewers export annotations in pixels.
 
         Returns
         -------
@@ -214,7 +218,10 @@ class Window:
                 found.append(geometry)
         if not found:
             raise InputError("the file holds no polygon: export area annotations", source=name)
-        return cls.from_geometry(shapely.union_all(found))
+        united = shapely.union_all(found)
+        if pixel_size != 1.0:
+            united = shapely.transform(united, lambda xy: xy * float(pixel_size))
+        return cls.from_geometry(united)
 
     def to_geojson(self) -> dict[str, Any]:
         """Return the window as a GeoJSON geometry.

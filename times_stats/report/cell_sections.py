@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from times_stats.features.image_measures import IMAGE
+from times_stats.features.measured_rows import IMAGE
 from times_stats.plots.labels import statistic_label
 from times_stats.plots.tissue import plot_functions, plot_regional_amounts, plot_tissue
 from times_stats.regions.compartments import Compartments
@@ -44,8 +44,9 @@ def cell_section(contents: ReportContents) -> Section:
             plain_table(
                 _missing(cells),
                 caption="Features that patients lack",
-                note="A patient’s value is missing where none of its images gave one. Nothing is "
-                "filled in.",
+                note="A patient’s value is missing where none of its images gave one. It stays "
+                "missing here; the ladder of nested models takes the training mean in its place "
+                "and says for how many patients.",
             ),
         ],
     )
@@ -55,7 +56,8 @@ def _paragraphs(cells: CellMeasures) -> list[str]:
     summary, rules = cells.summary, cells.settings
     bounded = summary[summary["reason"] == ""]
     inner, outer = (true_minus(f"{limit:g}") for limit in _front(cells))
-    share = bounded["n_uncertain"].sum() / max(bounded["n_cells"].sum(), 1)
+    placed = (bounded["n_cells"] - bounded["n_outside"]).sum()
+    share = bounded["n_uncertain"].sum() / max(placed, 1)
     end = rules.get("peritumour")
     beyond = "" if end is None else f", the peritumour ends {end:g} µm outside"
     return [
@@ -64,8 +66,8 @@ def _paragraphs(cells: CellMeasures) -> list[str]:
         "together.",
         f"In images with a boundary the tumour covers {percent(_covered(bounded))} of the window "
         f"and the boundary is {fixed(bounded['boundary_um'].median() / 1000, 1)} mm long in the "
-        f"median image. For {percent(share)} of their cells the region is open: they lie nearer to "
-        "the frame of the window than to the boundary seen, and an unseen boundary may be nearer.",
+        f"median image. For {percent(share)} of their cells the region is open: a boundary beyond "
+        "the frame of the window may be nearer than the one seen, and change it.",
     ]
 
 
@@ -161,6 +163,7 @@ def cell_pictures(contents: ReportContents) -> dict[str, Picture]:
             alt="Cross L function from each marker to tumour cells minus r, median and quartiles "
             "over patients.",
             caption="Tumour cells around the cells of each marker: above 0 more than if the two "
-            "were independent in the window, below 0 fewer. Median and quartiles over patients.",
+            "were independent and evenly spread over the window, below 0 fewer. Median and "
+            "quartiles over patients.",
         )
     return pictures

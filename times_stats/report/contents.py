@@ -10,7 +10,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from times_stats.attribution.integration import IntegrationResult
-    from times_stats.features.image_measures import LocatedCells
+    from times_stats.features.located_cells import LocatedCells
     from times_stats.tables.study import Study
 
 SURVIVAL_MODEL = "survival_model"

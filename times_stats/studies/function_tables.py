@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from times_stats.features.function_components import SpatialFunctions
-from times_stats.features.image_measures import AGGREGATES, IMAGE
+from times_stats.features.measured_rows import AGGREGATES, IMAGE
 from times_stats.tables.study import Study
 
 
@@ -20,7 +20,8 @@ def spatial_functions(study: Study) -> SpatialFunctions | None:
     Returns
     -------
     SpatialFunctions or None
-        In the order of the patients; None in a study without cells.
+        In the order of the patients; None in a study without cells. A curve is missing where
+        radii are missing, or come from different numbers of images.
 
     Examples
     --------
@@ -38,10 +39,15 @@ def spatial_functions(study: Study) -> SpatialFunctions | None:
     scalars = plain.pivot_table(
         index="patient_id", columns=["marker", "statistic"], values="value", dropna=False
     ).reindex(ids)
+    # A curve whose radii come from different images would be a chimera: it counts as missing.
+    curved = table[table["r"].notna()]
+    n_images = curved.groupby(["patient_id", "marker", "statistic"])["n_images"]
+    whole = n_images.transform("nunique").eq(1).to_numpy()
+    curved = curved.assign(value=curved["value"].where(whole))
     curves = {
         (str(marker), str(statistic)): part.pivot_table(
             index="patient_id", columns="r", values="value", dropna=False
         ).reindex(ids)
-        for (marker, statistic), part in table[table["r"].notna()].groupby(["marker", "statistic"])
+        for (marker, statistic), part in curved.groupby(["marker", "statistic"])
     }
     return SpatialFunctions(scalars=scalars, curves=curves)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from times_stats._checks import Faults, name_rows, nearest_key
 from times_stats.errors import InputError
 from times_stats.features.cell_plan import CellPlan
-from times_stats.features.image_measures import ORGANISATION
+from times_stats.features.measured_rows import ORGANISATION
 from times_stats.features.measuring import measure_cells
 from times_stats.regions.compartments import Compartments
 from times_stats.regions.window import Window
@@ -24,7 +24,13 @@ from times_stats.tables.cells import list_images
 from times_stats.tables.measurements import check_asked
 from times_stats.tables.selection import find_tumour_region
 from times_stats.tables.settings import StudySettings, check_settings
-from times_stats.tables.study import Study, assemble_study, check_tables, present_table
+from times_stats.tables.study import (
+    Study,
+    assemble_study,
+    check_horizon,
+    check_tables,
+    present_table,
+)
 from times_stats.tables.study_files import (
     parse_study_file,
     read_measured_patients,
@@ -96,9 +102,12 @@ def read_study(
     inputs = _open(checked, path, faults)
     patients = read_named_table(settings, "patients", path, faults)
     canonical, _ = check_tables(checked, patients, None, faults, with_outcome=True)
+    if canonical is not None and len(canonical):
+        check_horizon(canonical, checked.horizon, faults)
     faults.raise_if_any(str(path))
     ids = present_table(canonical)["patient_id"].tolist()
-    cells = _measured(inputs, ids, path, declared=(), jobs=jobs, advance=advance)
+    required = checked.score.markers or ()
+    cells = _measured(inputs, ids, path, declared=(), required=required, jobs=jobs, advance=advance)
     return assemble_study(
         settings,
         patients,
@@ -162,7 +171,9 @@ def read_new_patients(
     faults.raise_if_any(str(path))
     ids = present_table(patients)["patient_id"].tolist()
     declared = _declared(checked)
-    cells = _measured(inputs, ids, path, declared=declared, jobs=jobs, advance=lambda: None)
+    cells = _measured(
+        inputs, ids, path, declared=declared, required=(), jobs=jobs, advance=lambda: None
+    )
     patients, measurements = check_tables(checked, raw, cells.amounts(), faults, with_outcome=False)
     faults.raise_if_any(str(path))
     return present_table(patients), present_table(measurements), cells
@@ -226,6 +237,8 @@ def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | No
             markers=cells.markers,
             duplicates=cells.duplicates,  # type: ignore[arg-type]
         )
+        if regions.source != "column":  # regions that nothing uses need not be complete
+            source = replace(source, layout=replace(source.layout, region=None))
         plan = CellPlan(
             tumour=cells.tumour,
             compartments=Compartments(
@@ -248,12 +261,12 @@ def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | No
         )
         windows = annotations = None
         if cells.window not in _KINDS or regions.annotation is not None:
-            images = _image_names(source)
+            images, unit = _image_names(source), cells.outline_pixel_size or cells.pixel_size or 1.0
             if cells.window not in _KINDS:
-                windows = _outlines(path.parent, cells.window, images, faults, every=True)
+                windows = _outlines(path.parent, cells.window, images, unit, faults, every=True)
             if regions.annotation is not None:
                 annotations = _outlines(
-                    path.parent, regions.annotation, images, faults, every=False
+                    path.parent, regions.annotation, images, unit, faults, every=False
                 )
     except InputError as error:
         faults.extend(f"cells: {fault}" for fault in error.faults)
@@ -306,7 +319,7 @@ def _declared(checked: StudySettings) -> set[str]:
 
 
 def _outlines(
-    folder: Path, pattern: str, images: list[str], faults: Faults, *, every: bool
+    folder: Path, pattern: str, images: list[str], unit: float, faults: Faults, *, every: bool
 ) -> dict[str, Window]:
     found: dict[str, Window] = {}
     absent = []
@@ -316,7 +329,7 @@ def _outlines(
             absent.append(image)
             continue
         try:
-            found[image] = Window.from_geojson(file)
+            found[image] = Window.from_geojson(file, pixel_size=unit)
         except InputError as error:
             faults.extend(f"{file.name}: {fault}" for fault in error.faults)
     if absent and (every or not found):
@@ -333,6 +346,7 @@ def _measured(
     path: Path,
     *,
     declared: Collection[str],
+    required: Collection[str],
     jobs: int,
     advance: Callable[[], None],
 ) -> CellMeasures:
@@ -346,6 +360,7 @@ def _measured(
             windows=inputs.windows,
             annotations=inputs.annotations,
             declared=declared,
+            required=required,
             jobs=jobs,
             advance=advance,
         )

@@ -115,7 +115,7 @@ def check_cells(source: CellSource, *, patient_ids: Collection[str] | None = Non
         check_repeats(
             measured, duplicates=source.duplicates, faults=faults, tally=tally, cautions=cautions
         )
-        check_scale(measured, tally=tally, cautions=cautions)
+        check_scale(measured, faults=faults, tally=tally, cautions=cautions)
     faults.raise_if_any("cells")
     for caution in cautions:
         warnings.warn(caution, DataWarning, stacklevel=2)
@@ -271,8 +271,10 @@ def _measure_images(
     """Add to each image its repeats and distances, in one pass over the cells sorted by image."""
     keys = zip(images["patient_id"], images["image_id"], strict=True)
     chosen = dict(zip(keys, choose_images(images), strict=True))
+    flags = "".join(f", '|', f{i}" for i in range(len(source.layout.positive)))
+    kind = f"concat(cell_type{flags})" if flags else "cell_type"  # what tells a cell from a copy
     query = (
-        f"SELECT patient_id, image_id, x, y, cell_type FROM ({rows_query(source)}) "
+        f"SELECT patient_id, image_id, x, y, {kind} AS cell_type FROM ({rows_query(source)}) "
         "ORDER BY patient_id, image_id"  # no WHERE: the engine would read every text twice
     )
     rows = []

@@ -57,7 +57,27 @@ class CellMeasures:
             ``patient_id``, ``marker``, ``region``, ``image_id``, ``value`` (cells per square
             millimetre) and ``weight`` (square millimetres); images without the region have no row.
         """
-        held = self.images["statistic"].eq("intensity") & self.images["value"].notna()
+        held = (
+            self.images["statistic"].eq("intensity")
+            & self.images["value"].notna()
+            & self.images["region"].isin(self.regions)
+        )
         table = self.images.loc[held].rename(columns={"information": "weight"})
         columns = ["patient_id", "marker", "region", "image_id", "value", "weight"]
         return table[columns].reset_index(drop=True)
+
+    def levels(self) -> pd.DataFrame:
+        """Return how much there is of each marker whatever the region.
+
+        Returns
+        -------
+        DataFrame
+            Patient by marker: all cells over all area of all images of the patient that have a
+            window, whether or not they have a boundary; per square millimetre.
+        """
+        held = self.patients["statistic"].eq("intensity") & ~self.patients["region"].isin(
+            self.regions
+        )
+        return self.patients[held].pivot_table(
+            index="patient_id", columns="marker", values="value", dropna=False
+        )

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from times_stats._checks import name_rows
+from times_stats._checks import Faults, name_rows
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.tables.cell_tallies import Tally
 
 LARGEST_UM = 50_000.0  # a glass slide is 25 by 75 mm: no image of tissue is wider than 5 cm
+ABSURD_UM = 500_000.0  # nothing on a slide is that wide: another unit, or a stray position
 NEAREST_UM = 1.0  # centres of cells are several micrometres apart
 _IMAGES_MEASURED = 5
 _CELLS_MEASURED = 50_000
@@ -68,7 +69,7 @@ def median_nearest(x: FloatArray, y: FloatArray) -> float:
     return float(np.median(distance[:, 1]))
 
 
-def check_scale(images: pd.DataFrame, *, tally: Tally, cautions: list[str]) -> None:
+def check_scale(images: pd.DataFrame, *, faults: Faults, tally: Tally, cautions: list[str]) -> None:
     """Record images that are too large, or whose cells are too close, for micrometres.
 
     Parameters
@@ -76,12 +77,22 @@ def check_scale(images: pd.DataFrame, *, tally: Tally, cautions: list[str]) -> N
     images : DataFrame
         ``patient_id``, ``image_id``, ``n_cells``, ``width``, ``height`` and ``nearest``, the
         median distance to the nearest cell, NaN where it was not measured.
+    faults : Faults
+        Collects images too large to be measured at all.
     tally : Tally
         Counts what was found.
     cautions : list of str
         Collects what to warn of.
     """
-    large = images[(images["width"] > LARGEST_UM) | (images["height"] > LARGEST_UM)]
+    extent = images[["width", "height"]].max(axis=1)
+    absurd = images[(extent > ABSURD_UM) & np.isfinite(extent)]  # infinite: a fault of its own
+    if len(absurd):
+        faults.add(
+            f"image {name_rows(absurd['image_id'])} is wider than 50 cm: positions must be in "
+            "micrometres, and none astray; check pixel_size and the outermost cells"
+        )
+        return
+    large = images[extent > LARGEST_UM]
     if len(large):
         first = large.iloc[0]
         tally.add_images("cells of images wider than 5 cm", large, counted="n_cells")

@@ -28,7 +28,9 @@ class CellSettings:
     images : str or None
         Table with ``image_id`` and ``patient_id``.
     pixel_size : float or None
-        Micrometres per pixel.
+        Micrometres per pixel of the positions of cells.
+    outline_pixel_size : float or None
+        Micrometres per unit of the GeoJSON of windows and annotations; that of the cells if None.
     duplicates : str
         ``error``, ``drop`` or ``keep``.
 
@@ -49,6 +51,7 @@ class CellSettings:
     markers: tuple[str, ...] | None = None
     images: str | None = None
     pixel_size: float | None = None
+    outline_pixel_size: float | None = None
     duplicates: str = "error"
 
 

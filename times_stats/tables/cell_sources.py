@@ -161,18 +161,19 @@ def cells_query(source: CellSource) -> str:
     Returns
     -------
     str
-        Columns as in `rows_query`. Of duplicates the one that comes first in region, flags and
-        stainings is kept, so that the order of rows does not matter.
+        Columns as in `rows_query`. Of duplicates, which agree in position, type and flags, the
+        one that comes first in region and stainings is kept, so that the order of rows does not
+        matter.
     """
     rows = rows_query(source)
     if source.duplicates != "drop":
         return rows
     layout = source.layout
-    rest = ["region", *(f"f{i}" for i in range(len(layout.positive)))]
-    rest += [f"m{i}" for i in range(len(layout.intensity))]
+    flags = [f"f{i}" for i in range(len(layout.positive))]
+    rest = ["region", *(f"m{i}" for i in range(len(layout.intensity)))]
     packed = ", ".join(f"{name} := {name}" for name in rest)
     unpacked = ", ".join(f"rest.{name} AS {name}" for name in rest)
-    keys = "patient_id, image_id, x, y, cell_type"
+    keys = ", ".join(["patient_id", "image_id", "x", "y", "cell_type", *flags])
     return (
         f"SELECT {keys}, {unpacked} FROM "
         f"(SELECT {keys}, min(struct_pack({packed})) AS rest FROM ({rows}) GROUP BY ALL)"

@@ -318,7 +318,8 @@ def _image_cells(table: pa.Table, source: CellSource) -> ImageCells:
     keys += [labels[0] for labels in (types, regions) if labels is not None]
     keys += [*flags.values(), *stains.values()]
     order = np.lexsort(keys[::-1])
-    if source.duplicates == "error" and _repeats(x, y, types, order):
+    identity = [x, y, *([] if types is None else [types[0]]), *flags.values()]
+    if source.duplicates == "error" and _repeats(identity, np.lexsort(identity[::-1])):
         raise _duplicated(image)
     return ImageCells(
         patient_id=patient,
@@ -347,11 +348,9 @@ def _labels(table: pa.Table, name: str, image: str) -> tuple[IntArray, np.ndarra
     return place[encoded.indices.to_numpy()], names[order]
 
 
-def _repeats(
-    x: FloatArray, y: FloatArray, types: tuple[IntArray, np.ndarray] | None, order: IntArray
-) -> bool:
+def _repeats(identity: list[np.ndarray], order: IntArray) -> bool:
     same: BoolArray = np.ones(max(len(order) - 1, 0), dtype=bool)
-    for values in (x, y, *([] if types is None else [types[0]])):
+    for values in identity:
         arranged = values[order]
         same &= arranged[1:] == arranged[:-1]
     return bool(same.any())

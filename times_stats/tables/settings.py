@@ -179,6 +179,7 @@ _SECTIONS: dict[str, dict[str, tuple[Any, Check]]] = {
         "markers": (None, names()),
         "images": (None, text),
         "pixel_size": (None, number_between(0, math.inf)),
+        "outline_pixel_size": (None, number_between(0, math.inf)),
         "duplicates": (_CELLS.duplicates, one_of("error", "drop", "keep")),
     },
     "regions": {
@@ -307,7 +308,7 @@ def _check_cell_sections(
         ("path", 'add path = "cells.parquet"'),
         ("tumour", 'name the cell types that are tumour cells, as in tumour = ["CK"]'),
     ):
-        if not cells[key]:
+        if not cells[key] and key not in settings["cells"]:
             faults.add(f"[cells] {key} is missing: {remedy}")
     if regions["source"] == "column" and not regions["tumour_regions"]:
         faults.add("[regions] tumour_regions is missing: name the labels that mean tumour")

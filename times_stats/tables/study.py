@@ -292,7 +292,7 @@ def assemble_study(
             long = long[long["patient_id"].isin(canonical["patient_id"])].reset_index(drop=True)
         check_spread(long, faults)
     if canonical is not None and len(canonical):
-        _check_horizon(canonical, checked.horizon, faults)
+        check_horizon(canonical, checked.horizon, faults)
     faults.raise_if_any(source)
     canonical, long = present_table(canonical), present_table(long)
     return Study(
@@ -323,7 +323,18 @@ def assemble_study(
     )
 
 
-def _check_horizon(patients: pd.DataFrame, horizon: float, faults: Faults) -> None:
+def check_horizon(patients: pd.DataFrame, horizon: float, faults: Faults) -> None:
+    """Record a horizon beyond the follow-up of everybody, or before the first event.
+
+    Parameters
+    ----------
+    patients : DataFrame
+        Canonical patients.
+    horizon : float
+        Months; NaN where it is itself a fault.
+    faults : Faults
+        Collects what is wrong.
+    """
     time, event = patients["time"].to_numpy(), patients["event"].to_numpy()
     if np.isnan(horizon):
         return
