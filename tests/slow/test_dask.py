@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from subprocess import PIPE
 
 import numpy as np
 import pandas as pd
@@ -37,14 +41,36 @@ radii = [10, 20, 30]
 """
 
 
-@pytest.fixture(scope="module")
-def scheduler():
-    from distributed import LocalCluster
+# A cluster in a process of its own, as users have it, leaves nothing behind in this one.
+CLUSTER = """
+import sys
+from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as running:
-        yield running.scheduler_address
+if __name__ == "__main__":
+    workers = int(sys.argv[1])
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as c:
+        print(c.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@contextmanager
+def cluster_of(n_workers, folder):
+    script = folder / "cluster.py"
+    script.write_text(CLUSTER)
+    command = [sys.executable, str(script), str(n_workers)]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=folder) as running:
+        try:
+            yield running.stdout.readline().strip()
+        finally:
+            running.stdin.close()
+            running.wait(60)
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    with cluster_of(2, tmp_path_factory.mktemp("cluster")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +134,33 @@ def test_faults_of_cells_and_of_workers_come_back(scheduler, cells, monkeypatch)
 
 
 def test_cluster_without_a_worker_is_one_clear_line(study, tmp_path, capsys, monkeypatch):
-    from distributed import LocalCluster
-
     monkeypatch.setattr(cluster, "_PATIENCE", 1)
-    with LocalCluster(n_workers=0, dashboard_address=":0") as idle:
-        words = ["--out", str(tmp_path / "f.csv"), "--dask", idle.scheduler_address]
+    with cluster_of(0, tmp_path) as idle:
+        words = ["--out", str(tmp_path / "f.csv"), "--dask", idle]
         assert main(["features", str(study), *words]) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert said[0].endswith("has no worker after 1 seconds: start workers")
     assert not (tmp_path / "f.csv").exists()
+
+
+UNREACHABLE = """
+import sys
+from times_stats.__main__ import main
+from times_stats.pipeline import cluster
+
+cluster._PATIENCE = 1
+sys.exit(main(["features", sys.argv[1], "--out", "f.csv", "--dask", "tcp://127.0.0.1:9"]))
+"""
+
+
+def test_cluster_that_does_not_answer_is_one_clear_line(study, tmp_path):
+    command = [sys.executable, "-c", UNREACHABLE, str(study)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    said = done.stderr.strip().splitlines()
+    assert len(said) == 1
+    assert "--dask tcp://127.0.0.1:9 cannot be reached (Timed out trying to " in said[0]
+    assert list(tmp_path.iterdir()) == []

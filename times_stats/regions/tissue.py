@@ -96,8 +96,8 @@ def tissue_window(points: ArrayLike, *, radius: float | None = None) -> Window:
     -----
     The frame runs about half a spacing outside the outermost cells, scalloped between them. The
     raster has a fifth of a spacing a pixel, and the outline is simplified by a quarter of a pixel:
-    so far it may differ for tissue that is turned or mirrored. The window is estimated from the same cells as what is
-    counted in it: an intensity in it is that of the tissue that holds cells.
+    so far it may differ for tissue that is turned or mirrored. The window is estimated from the
+    same cells as what is counted in it: an intensity in it is that of the tissue that holds cells.
 
     Examples
     --------
