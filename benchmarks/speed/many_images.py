@@ -244,13 +244,19 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
+def told(value: float, width: int, unit: str = "") -> str:
+    """Return a number with one digit, or a dash where it was not measured."""
+    text = f"{value:.1f}{unit}" if np.isfinite(value) else f"-{' ' * len(unit)}"
+    return text.rjust(width)
+
+
 def print_round(name: str, found: Found, n_images: int, n_round: int) -> tuple[float, float]:
     """Print one line, and return wall and CPU seconds of all images of the round."""
     wall, cpu = (seconds * n_round / n_images for seconds in (found.wall, found.cpu))
     print(
         f"  {LABELS.get(name, name):<24} {n_images:>4} images {found.wall:>8.1f} s wall "
-        f"{found.cpu:>8.1f} s CPU; "
-        f"for {n_round}: {wall:>7.1f} {cpu:>7.1f}; imports, compiling {found.imported:>5.1f} s; "
+        f"{told(found.cpu, 8)} s CPU; "
+        f"for {n_round}: {wall:>7.1f} {told(cpu, 7)}; imports, compiling {found.imported:>5.1f} s; "
         f"load {found.load:.1f}",
         flush=True,
     )
@@ -263,10 +269,10 @@ def print_ratios(spent: dict[str, list[tuple[float, float]]]) -> None:
     for package, lines in spent.items():
         times = np.array(lines)
         (wall, cpu), (wall_ratio, cpu_ratio) = times.sum(0), times.sum(0) / own.sum(0)
-        by_round = " ".join(f"{value:.1f}" for value in times[:, 1] / own[:, 1])
+        by_round = " ".join(told(value, 0) for value in times[:, 1] / own[:, 1])
         print(
-            f"  {LABELS.get(package, package):<24} {wall:>8.0f} {wall_ratio:>6.1f}x {cpu:>8.0f} "
-            f"{cpu_ratio:>6.1f}x   {by_round}"
+            f"  {LABELS.get(package, package):<24} {wall:>8.0f} {wall_ratio:>6.1f}x "
+            f"{told(cpu, 10)} {told(cpu_ratio, 7, 'x')}   {by_round}"
         )
 
 

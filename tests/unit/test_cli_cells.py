@@ -156,6 +156,29 @@ def test_missing_study_and_missing_output_exit_2(tmp_path, capsys):
     assert "--out" in one_line(capsys)
 
 
+def test_features_that_cannot_be_written_leave_nothing_behind(folder, tmp_path, capsys):
+    (tmp_path / "f.images.csv").mkdir()
+    assert features(folder, tmp_path / "f.csv") == 2
+    assert "f.images.csv is a folder: name another file" in one_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["f.images.csv"]
+
+
+def test_features_do_not_overwrite_the_cells(folder, capsys):
+    cells = next(folder.glob("cells.*"))
+    before = cells.read_bytes()
+    assert features(folder, cells) == 2
+    assert "holds the cells that are read: name another file" in one_line(capsys)
+    assert cells.read_bytes() == before
+
+
+def test_faults_of_cells_name_the_study_file(folder, tmp_path, capsys):
+    study = folder / "other.toml"
+    study.write_text((folder / "study.toml").read_text().replace('"CK"', '"KC"'))
+    assert main(["features", str(study), "--out", str(tmp_path / "f.csv")]) == 2
+    assert "other.toml: cells: " in one_line(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_score_of_cells_needs_the_model_of_cells(folder, tmp_path, capsys):
     words = ["score", str(tmp_path / "model"), "--study", str(folder / "study.toml")]
     assert main([*words, "--out", str(tmp_path / "s.csv")]) == 2

@@ -153,7 +153,7 @@ def test_faults_are_named():
         options = {"radius": 1, "min_cells": 1, name: 0}
         with pytest.raises(InputError, match=f"{name} is 0: give a whole number from 1 on"):
             label_aggregates(points, types, **options)
-    with pytest.raises(InputError, match="radius is nan: give a positive number"):
+    with pytest.raises(InputError, match="radius is nan: give positive micrometres"):
         label_aggregates(points, types, radius=np.nan, min_cells=1)
     with pytest.raises(InputError, match="members is the string 'B': give a list"):
         label_aggregates(points, types, members="B", radius=1, min_cells=1)

@@ -377,7 +377,8 @@ def test_cells_on_a_line_along_an_axis_have_no_rectangle():
 def test_cells_on_a_line_are_a_strip_of_tissue(slope):
     x = np.arange(100) * 5.0
     cells = image(np.column_stack([x, slope * x]), ["CK"] * 50 + ["CD8"] * 50)
-    measured = measure(cells, changed(source="boundary"), window=None, annotation=None)
+    plan = changed(source="boundary", radii=(10.0, 20.0, 80.0))
+    measured = measure(cells, plan, window=None, annotation=None)
     assert measured.summary["reason"] == ""
     amounts = measured.values.query(
         "statistic == 'intensity' and marker == 'CD8' and region != @IMAGE"

@@ -100,7 +100,7 @@ def test_faults_are_named():
         mixing_score(points, types, immune=["T"], tumour=["tumour", "T"], radius=10)
     with pytest.raises(InputError, match="tumour is the string 'tumour': give a list"):
         mixing_score(points, types, immune=["T"], tumour="tumour", radius=10)
-    with pytest.raises(InputError, match="radius is -1: give a positive number"):
+    with pytest.raises(InputError, match="radius is -1: give positive micrometres"):
         mixing_score(points, types, **GROUPS, radius=-1)
     with pytest.raises(InputError, match="points are missing or infinite in row 0"):
         mixing_score([(np.inf, 0)], ["T"], **GROUPS, radius=1)

@@ -160,7 +160,7 @@ def test_arcs_are_sorted_and_degrees_add_up(build):
 
 
 def test_faults_are_named():
-    with pytest.raises(InputError, match="radius is 0: give a positive number of micrometres"):
+    with pytest.raises(InputError, match="radius is 0: give positive micrometres"):
         radius_graph([(0, 0)], radius=0)
     with pytest.raises(InputError, match="radius is inf"):
         radius_graph([(0, 0)], radius=np.inf)

@@ -117,7 +117,7 @@ def test_faults_are_named():
         InputError, match=r"points_from lie outside the window in row 0: .*points_to"
     ):
         morisita_horn([(-1, 0)], [(1, 1), (999, 0)], window=SQUARE, side=50)
-    with pytest.raises(InputError, match="side is 0: give a positive number"):
+    with pytest.raises(InputError, match="side is 0: give positive micrometres"):
         morisita_horn([], [], window=SQUARE, side=0)
     with pytest.raises(InputError, match=r"min_coverage is 1.5: give a share from 0 to 1"):
         morisita_horn([], [], window=SQUARE, side=50, min_coverage=1.5)

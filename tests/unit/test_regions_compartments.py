@@ -116,7 +116,7 @@ def test_what_has_no_distance_or_no_band_is_missing():
     ("distance", "message"),
     [
         (["near"], "distance is not numeric: give micrometres"),
-        ([[1.0]], "distance has 2 dimensions: give one value per cell"),
+        ([[1.0]], r"distance has shape \(1, 1\): give one value per cell"),
     ],
 )
 def test_distances_of_another_kind_are_named(distance, message):

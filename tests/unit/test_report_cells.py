@@ -102,6 +102,15 @@ def test_pictures_of_tissue_show_what_is_there(study):
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels[:3] == ["tumour centre", "invasive front", "adjacent"]
     assert f"CD8 ({int(located.is_marker['CD8'].sum())})" in labels
+    with pytest.raises(InputError, match=r"'CD80', which was not measured \(nearest: 'CD8'\)"):
+        plots.plot_tissue(located, compartments=Compartments(), markers=("CD80",))
+    nobody = np.zeros(len(located.points), dtype=bool)
+    many = {**located.is_marker, **{f"M{k}": nobody for k in range(9 - len(located.is_marker))}}
+    crowded = plots.plot_tissue(
+        dataclasses.replace(located, is_marker=many), compartments=Compartments()
+    )
+    labels = [text.get_text() for text in crowded.axes[0].get_legend().get_texts()]
+    assert labels[-1] == "1 more, not drawn"
     few = dataclasses.replace(located, window=None, boundary=None)
     with pytest.raises(InputError, match="the image has no window"):
         plots.plot_tissue(few, compartments=Compartments())

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from times_stats._checks import name_rows
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.regions.compartments import check_signed_distance
 
 
 def check_edges(edges: ArrayLike) -> FloatArray:
@@ -65,12 +66,7 @@ def check_distance(distance: ArrayLike) -> FloatArray:
     >>> check_distance([-20, 35.5])
     array([-20. ,  35.5])
     """
-    try:
-        values = np.asarray(distance, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("distance is not numeric: give micrometres") from None
-    if values.ndim != 1:
-        raise InputError(f"distance has shape {values.shape}: give one value per cell")
+    values = check_signed_distance(distance)
     wrong = ~np.isfinite(values)
     if wrong.any():
         raise InputError(

@@ -59,8 +59,10 @@ def ripley_k(
 
     Notes
     -----
-    Values agree with ``spatstat.explore::Kest`` of R to rounding; a distance equal to r counts.
-    Where a polygon is corrected by translation, spatstat works on pixels and this on its outline.
+    Values agree with ``spatstat.explore::Kest`` of R to rounding without correction, with the
+    isotropic one and with translation on rectangles; with the border correction where R is given a
+    fine grid of radii, as it counts distances by its steps. A distance equal to r counts. Where a
+    polygon is corrected by translation, spatstat works on pixels and this on its outline.
 
     References
     ----------

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from times_stats._checks import check_points, name_rows
 from times_stats.errors import InputError
 from times_stats.features.cell_types import check_types, is_among
-from times_stats.features.neighbour_graph import check_radius
+from times_stats.features.point_checks import check_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def count_interactions(
     Interactions(n_immune=2, n_tumour=2, immune_tumour=1, immune_immune=1)
     """
     checked = check_points(points)
-    reach = check_radius(radius)
+    reach = check_positive(radius, name="radius", what="micrometres")
     targets = check_types(tumour, name="tumour")
     shared = [kind for kind in check_types(immune, name="immune") if kind in targets]
     if shared:

@@ -13,6 +13,7 @@ from scipy.spatial import Delaunay, cKDTree
 from times_stats._checks import check_points
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.features.point_checks import check_positive
 
 _FLAT = 1e-12  # smaller over larger spread of points on a line; Qhull gives up at some 1e-15
 _ROUNDING = 1e-9  # relative slack of a search radius; what it lets in is ranked exactly
@@ -102,7 +103,7 @@ def radius_graph(points: ArrayLike, *, radius: float) -> NeighbourGraph:
     array([1, 1, 0])
     """
     checked = check_points(points)
-    reach = check_radius(radius)
+    reach = check_positive(radius, name="radius", what="micrometres")
     n = len(checked)
     if n < 2:
         return _without_arcs(n)
@@ -231,35 +232,6 @@ def nearest_rows(points: FloatArray, *, n_neighbours: int) -> IntArray:
     if tied.any():
         target[tied] = _break_ties(points, tree, np.flatnonzero(tied), distance[tied, k - 1], k)
     return target
-
-
-def check_radius(radius: float, *, name: str = "radius") -> float:
-    """Return a search radius as a float.
-
-    Parameters
-    ----------
-    radius : float
-        Micrometres.
-    name : str
-        Name of the argument in messages.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InputError
-        If it is not positive and finite.
-
-    Examples
-    --------
-    >>> check_radius(30)
-    30.0
-    """
-    if not (np.isfinite(radius) and radius > 0):
-        raise InputError(f"{name} is {radius}: give a positive number of micrometres")
-    return float(radius)
 
 
 def check_count(value: int, *, name: str) -> int:

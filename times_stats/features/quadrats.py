@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from times_stats._checks import Faults, check_points, name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
-from times_stats.features.neighbour_graph import check_radius
+from times_stats.features.point_checks import check_positive
 from times_stats.regions.window import Window
 
 _MOST_QUADRATS = 4_000_000
@@ -172,7 +172,7 @@ def tabulate_quadrats(
     1   0.0  50.0  1250.0       0.5       0     0
     2  50.0   0.0  1250.0       0.5       0     1
     """
-    length = check_radius(side, name="side")
+    length = check_positive(side, name="side", what="micrometres")
     faults = Faults()
     checked = []
     for name, points in (("points_from", points_from), ("points_to", points_to)):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from times_stats._checks import Faults
 from times_stats.errors import InputError
 from times_stats.features.located_cells import LocatedCells, locate_cells
-from times_stats.features.measuring import measure_cells
 from times_stats.pipeline.checkpoints import replacing
 from times_stats.pipeline.steps import Display
-from times_stats.studies.reading import open_study_cells
+from times_stats.studies.reading import measure_study_cells, open_study_cells
+from times_stats.tables.cell_sources import CellSource
 from times_stats.tables.cells import read_image
 from times_stats.tables.study import Study
 
@@ -53,7 +55,7 @@ def write_features(
     ------
     InputError
         Lists every fault of the study file and of its cells; or `out` is of another format, or its
-        folder is missing.
+        folder is missing; or a file to be written is a folder or holds the cells.
 
     Examples
     --------
@@ -66,35 +68,34 @@ def write_features(
     if not out.parent.is_dir():
         raise InputError(f"the folder {out.parent} is missing: make it, or name another one")
     inputs = open_study_cells(Path(study))
-    with threadpool_limits(limits=1):
-        if display is None:
-            cells = measure_cells(
-                inputs.source,
-                plan=inputs.plan,
-                windows=inputs.windows,
-                annotations=inputs.annotations,
-                jobs=jobs,
-            )
-        else:
-            with display.step("measuring images") as advance:
-                cells = measure_cells(
-                    inputs.source,
-                    plan=inputs.plan,
-                    windows=inputs.windows,
-                    annotations=inputs.annotations,
-                    jobs=jobs,
-                    advance=advance,
-                )
-    table = cells.patients
-    with replacing(out) as part:
-        if out.suffix.lower() == ".csv":
-            table.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
-        else:
-            table.to_parquet(part, index=False)
-    for name, beside in (("images", cells.summary), ("cells", cells.counts)):
-        with replacing(out.with_name(f"{out.stem}.{name}.csv")) as part:
-            beside.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
-    return table
+    targets = [out, *(out.with_name(f"{out.stem}.{name}.csv") for name in ("images", "cells"))]
+    _check_targets(targets, inputs.source)
+    step = nullcontext(_nothing) if display is None else display.step("measuring images")
+    with threadpool_limits(limits=1), step as advance:
+        cells = measure_study_cells(inputs, Path(study), jobs=jobs, advance=advance)
+    with ExitStack() as all_written:
+        parts = [all_written.enter_context(replacing(target)) for target in targets]
+        for table, part in zip((cells.patients, cells.summary, cells.counts), parts, strict=True):
+            if part is parts[0] and out.suffix.lower() == ".parquet":
+                table.to_parquet(part, index=False)
+            else:
+                table.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
+    return cells.patients
+
+
+def _nothing() -> None:
+    """Where nobody watches, there is nothing to show."""
+
+
+def _check_targets(targets: list[Path], source: CellSource) -> None:
+    faults = Faults()
+    read = {Path(name).resolve() for name in source.files}
+    for target in targets:
+        if target.is_dir():
+            faults.add(f"{target} is a folder: name another file")
+        elif target.resolve() in read:
+            faults.add(f"{target} holds the cells that are read: name another file")
+    faults.raise_if_any()
 
 
 def example_image(study: Study) -> LocatedCells | None:

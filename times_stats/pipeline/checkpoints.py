@@ -21,8 +21,11 @@ MARK = "provenance.json"
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a neighbour of `path` to write to; it takes the place of `path` when all went well."""
     neighbour = path.with_name(f".{path.name}.part")
-    yield neighbour
-    neighbour.replace(path)
+    try:
+        yield neighbour
+        neighbour.replace(path)
+    finally:
+        neighbour.unlink(missing_ok=True)
 
 
 def step_key(settings: Mapping[str, Any]) -> str:

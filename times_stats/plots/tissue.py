@@ -10,6 +10,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import FuncFormatter
 
+from times_stats._checks import Faults, nearest_key
 from times_stats.errors import InputError
 from times_stats.features.located_cells import LocatedCells
 from times_stats.plots.labels import plain_text
@@ -47,7 +48,8 @@ def plot_tissue(
     compartments : Compartments
         Regions by distance to the boundary.
     markers : tuple of str, optional
-        Markers drawn; all, up to seven, if left out.
+        Markers drawn; all, if left out. Colours tell seven apart: the legend says how many more are
+        not drawn.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def plot_tissue(
     Raises
     ------
     InputError
-        If the image has no window.
+        If the image has no window, or a marker was not measured.
 
     Examples
     --------
@@ -72,7 +74,7 @@ def plot_tissue(
     """
     if located.window is None or located.boundary is None:
         raise InputError("the image has no window: it holds too few cells to be drawn")
-    chosen = [name for name in located.is_marker if name and (markers is None or name in markers)]
+    chosen = _chosen(markers, [name for name in located.is_marker if name])
     x0, y0, x1, y1 = located.window.bounds
     with figure_style():
         figure = new_figure(width=6.4, height=1.4 + 5.4 * (y1 - y0) / max(x1 - x0, 1.0))
@@ -96,6 +98,9 @@ def plot_tissue(
                 points[:, 0], points[:, 1], s=size, c=colour, linewidths=0, rasterized=True
             )
             axes.plot([], [], ".", color=colour, markersize=8, label=f"{label} ({len(points)})")
+        if len(chosen) > _MOST_MARKERS:
+            rest = f"{len(chosen) - _MOST_MARKERS} more, not drawn"
+            axes.plot([], [], " ", label=rest)
         for line in shapely.get_parts(located.boundary.lines):
             xy = shapely.get_coordinates(line)
             axes.plot(xy[:, 0], xy[:, 1], color=INK, linewidth=1.2)
@@ -105,6 +110,19 @@ def plot_tissue(
         axes.set_xlabel("Micrometres")
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.3)
     return figure
+
+
+def _chosen(markers: tuple[str, ...] | None, known: list[str]) -> list[str]:
+    if markers is None:
+        return known
+    faults = Faults()
+    for name in markers:
+        if name not in known:
+            near = nearest_key(name, known)
+            hint = f" (nearest: {near!r})" if near else ""
+            faults.add(f"markers names {name!r}, which was not measured{hint}: correct it")
+    faults.raise_if_any()
+    return list(markers)
 
 
 def _patch(geometry: shapely.Geometry, *, facecolor: str, edgecolor: str) -> PathPatch:

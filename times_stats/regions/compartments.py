@@ -215,7 +215,7 @@ def assign_compartments(distance: ArrayLike, *, compartments: DistanceIntervals)
     >>> list(assign_compartments([-300, -100, 0, 100, 250], compartments=Compartments()))
     ['tumour_centre', 'invasive_front', 'invasive_front', 'peritumour', 'adjacent']
     """
-    distances = _checked_distance(distance)
+    distances = check_signed_distance(distance)
     codes = _position(distances, np.asarray(compartments.limits))
     codes[np.isnan(distances) | (codes >= len(compartments.names))] = -1
     return pd.Categorical.from_codes(
@@ -321,7 +321,7 @@ def is_certain(
     array([ True, False])
     """
     cells = check_points(points)
-    distances = _checked_distance(distance)
+    distances = check_signed_distance(distance)
     if len(distances) != len(cells):
         raise InputError(
             f"distance has {len(distances)} values and points {len(cells)} rows: "
@@ -334,14 +334,35 @@ def is_certain(
     return np.asarray(same & ~np.isnan(distances), dtype=np.bool_)
 
 
-def _checked_distance(distance: ArrayLike) -> FloatArray:
+def check_signed_distance(distance: ArrayLike) -> FloatArray:
+    """Return signed distances as an array; NaN, where there is no boundary, is allowed.
+
+    Parameters
+    ----------
+    distance : array-like of shape (n_cells,)
+        Micrometres; no cell at all is allowed.
+
+    Returns
+    -------
+    ndarray of shape (n_cells,)
+
+    Raises
+    ------
+    InputError
+        If the array is not numeric or not one-dimensional.
+
+    Examples
+    --------
+    >>> check_signed_distance([-20, 35.5])
+    array([-20. ,  35.5])
+    """
     try:
-        distances = np.asarray(distance, dtype=np.float64)
+        values = np.asarray(distance, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError("distance is not numeric: give micrometres") from None
-    if distances.ndim != 1:
-        raise InputError(f"distance has {distances.ndim} dimensions: give one value per cell")
-    return distances
+    if values.ndim != 1:
+        raise InputError(f"distance has shape {values.shape}: give one value per cell")
+    return values
 
 
 def _position(distances: FloatArray, limits: FloatArray) -> IntArray:

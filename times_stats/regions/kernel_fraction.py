@@ -69,6 +69,30 @@ class TwoFractions:
         return 0.5 * (self.inside + self.outside)
 
 
+def neighbour_areas(points: FloatArray) -> FloatArray:
+    """Return the area of each cell by the distance to its sixth neighbour, as it comes.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, 2)
+        Two cells or more, micrometres.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Square micrometres, ``pi d^2 / k`` with `d` the distance to the neighbour of rank ``k = 6``
+        (``n - 1`` where there are fewer).
+
+    Examples
+    --------
+    >>> neighbour_areas(np.array([[0.0, 0.0], [2.0, 0.0]])).round(1)
+    array([12.6, 12.6])
+    """
+    rank = min(_NEIGHBOURS, len(points) - 1)
+    distances, _ = cKDTree(points).query(points, k=[rank + 1])
+    return np.asarray(np.pi * distances[:, 0] ** 2 / rank, dtype=np.float64)
+
+
 def cell_areas(points: FloatArray) -> FloatArray:
     """Return the area that each cell stands for, from the distance to its sixth neighbour.
 
@@ -83,21 +107,18 @@ def cell_areas(points: FloatArray) -> FloatArray:
     Returns
     -------
     ndarray of shape (n,)
-        Square micrometres, ``pi d^2 / k`` with `d` the distance to the neighbour of rank ``k = 6``
-        (``n - 1`` where there are fewer), held between 0.05 and 4 times the median so that a cell
-        beside empty space does not stand for it. Where most cells share their place with six
-        others, cells at one place share its area, which is 1 for a single place.
+        Square micrometres, those of `neighbour_areas` held between 0.05 and 4 times the median so
+        that a cell beside empty space does not stand for it. Where most cells share their place
+        with six others, cells at one place share its area, which is 1 for a single place.
 
     Examples
     --------
     >>> cell_areas(np.array([[0.0, 0.0], [2.0, 0.0]])).round(1)
     array([12.6, 12.6])
     """
-    rank = min(_NEIGHBOURS, len(points) - 1)
-    if rank < 1:
+    if len(points) < 2:
         return np.ones(len(points))
-    distances, _ = cKDTree(points).query(points, k=[rank + 1])
-    areas = np.pi * distances[:, 0] ** 2 / rank
+    areas = neighbour_areas(points)
     middle = float(np.median(areas))
     if not middle > 0:
         places, place, n_at = np.unique(points, axis=0, return_inverse=True, return_counts=True)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import cKDTree
 
 from times_stats._checks import check_points
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.regions.contours import polygons_above
+from times_stats.regions.kernel_fraction import neighbour_areas
 from times_stats.regions.window import Window
 
-_NEIGHBOURS = 6  # what a cell has on average in a tessellation of the plane
 _SPARSE = 0.95  # quantile of the cells' spacings that the discs must bridge
 _BRIDGE = 1.5  # radius of a disc, in spacings of sparse cells
 _LARGEST = 4.0  # radius of a disc at most, in typical spacings
@@ -136,11 +133,7 @@ def tissue_window(points: ArrayLike, *, radius: float | None = None) -> Window:
 
 def _spacings(cells: FloatArray) -> FloatArray:
     """Root of the area each cell stands for, by the distance to its sixth neighbour."""
-    rank = min(_NEIGHBOURS, len(cells) - 1)
-    if rank < 1:
-        return np.zeros(len(cells))
-    distances, _ = cKDTree(cells).query(cells, k=[rank + 1])
-    return np.asarray(distances[:, 0] * math.sqrt(math.pi / rank))
+    return np.sqrt(neighbour_areas(cells)) if len(cells) > 1 else np.zeros(len(cells))
 
 
 def _closing(cells: FloatArray, *, rho: float, margin: float, pixel: float) -> shapely.Geometry:

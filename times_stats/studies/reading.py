@@ -160,11 +160,8 @@ def read_new_patients(
     settings = parse_study_file(path)
     if "cells" not in settings:
         return *read_measured_patients(path), None
-    section = settings.get("study", {})
-    if isinstance(section, Mapping):
-        settings["study"] = {"horizon": 1, **section}
     faults = Faults()
-    checked = check_settings(settings, faults)
+    checked = _check_without_horizon(settings, faults)
     inputs = _open(checked, path, faults)
     raw = read_named_table(settings, "patients", path, faults)
     patients, _ = check_tables(checked, raw, None, faults, with_outcome=False)
@@ -206,16 +203,75 @@ def open_study_cells(path: str | Path) -> CellInputs:
     settings = parse_study_file(path)
     if "cells" not in settings:
         raise InputError("this study has no [cells]: there is nothing to measure", source=str(path))
-    section = settings.get("study", {})
-    if isinstance(section, Mapping):
-        settings["study"] = {"horizon": 1, **section}
     faults = Faults()
-    checked = check_settings(settings, faults)
+    checked = _check_without_horizon(settings, faults)
     inputs = _open(checked, path, faults)
     faults.raise_if_any(str(path))
     if inputs is None:
         raise AssertionError("cells without a fault are open")
     return inputs
+
+
+def _check_without_horizon(settings: Mapping[str, Any], faults: Faults) -> StudySettings:
+    """Check settings of which no outcome is read: a horizon left out is no fault."""
+    section = settings.get("study", {})
+    if isinstance(section, Mapping):
+        settings = {**settings, "study": {"horizon": 1, **section}}
+    return check_settings(settings, faults)
+
+
+def measure_study_cells(
+    inputs: CellInputs,
+    path: Path,
+    *,
+    patient_ids: Collection[str] | None = None,
+    declared: Collection[str] = (),
+    required: Collection[str] = (),
+    jobs: int = 1,
+    advance: Callable[[], None] = lambda: None,
+) -> CellMeasures:
+    """Measure the cells of a study; faults name the study file.
+
+    Parameters
+    ----------
+    inputs : CellInputs
+        From `open_study_cells`.
+    path : Path
+        The study file.
+    patient_ids, declared, required, jobs, advance
+        As in `measure_cells`.
+
+    Returns
+    -------
+    CellMeasures
+
+    Raises
+    ------
+    InputError
+        As `measure_cells`.
+
+    Examples
+    --------
+    >>> from times_stats.datasets import lung_vectra_study_file
+    >>> file = lung_vectra_study_file()
+    >>> measure_study_cells(open_study_cells(file), file, jobs=2)  # doctest: +SKIP
+    <CellMeasures: 247 images, 6 markers>
+    """
+    try:
+        return measure_cells(
+            inputs.source,
+            plan=inputs.plan,
+            patient_ids=patient_ids,
+            windows=inputs.windows,
+            annotations=inputs.annotations,
+            declared=declared,
+            required=required,
+            jobs=jobs,
+            advance=advance,
+        )
+    except InputError as error:
+        faults = [f"cells: {fault}" for fault in error.faults]
+        raise InputError(faults, source=str(path)) from None
 
 
 def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | None:
@@ -352,21 +408,15 @@ def _measured(
 ) -> CellMeasures:
     if inputs is None:
         raise AssertionError("cells without a fault are open")
-    try:
-        cells = measure_cells(
-            inputs.source,
-            plan=inputs.plan,
-            patient_ids=patient_ids,
-            windows=inputs.windows,
-            annotations=inputs.annotations,
-            declared=declared,
-            required=required,
-            jobs=jobs,
-            advance=advance,
-        )
-    except InputError as error:
-        faults: list[Any] = [f"cells: {fault}" for fault in error.faults]
-        raise InputError(faults, source=str(path)) from None
+    cells = measure_study_cells(
+        inputs,
+        path,
+        patient_ids=patient_ids,
+        declared=declared,
+        required=required,
+        jobs=jobs,
+        advance=advance,
+    )
     if cells.amounts().empty:
         why = cells.summary["reason"].value_counts()
         told = ", ".join(f"{reason} ({n})" for reason, n in why.items())
