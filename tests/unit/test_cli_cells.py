@@ -163,12 +163,13 @@ def test_features_that_cannot_be_written_leave_nothing_behind(folder, tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["f.images.csv"]
 
 
-def test_features_do_not_overwrite_the_cells(folder, capsys):
-    cells = next(folder.glob("cells.*"))
-    before = cells.read_bytes()
-    assert features(folder, cells) == 2
-    assert "holds the cells that are read: name another file" in one_line(capsys)
-    assert cells.read_bytes() == before
+def test_features_do_not_overwrite_the_study(folder, capsys):
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    for name in [path.name for path in before if path.suffix in (".csv", ".parquet")]:
+        assert features(folder, folder / name) == 2
+        assert f"{name} belongs to the study: name another file" in one_line(capsys)
+    assert len(before) >= 2
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
 def test_faults_of_cells_name_the_study_file(folder, tmp_path, capsys):

@@ -33,7 +33,7 @@ from times_stats.features.mixing import normalised_mixing_score
 from times_stats.features.nearest_distances import cross_g
 from times_stats.features.quadrats import morisita_horn
 from times_stats.features.region_measures import NO_CELLS, NO_REGION
-from times_stats.regions.boundary import ALL_TUMOUR, NO_TUMOUR_CELL, NOT_INSIDE, TOO_FEW
+from times_stats.regions.boundary import ALL_TUMOUR, EVEN, NO_TUMOUR_CELL, NOT_INSIDE, TOO_FEW
 from times_stats.regions.compartments import Compartments
 from times_stats.regions.window import Window
 from times_stats.tables.cells import ImageCells
@@ -412,8 +412,34 @@ def test_labels_without_place_have_no_boundary():
     rng = np.random.default_rng(1)
     mixed = image(cells.points, rng.choice(["CK", "CD8"], len(cells)))
     measured = measure(mixed, changed(source="boundary"), annotation=None)
-    assert measured.summary["reason"] == NOT_INSIDE
+    assert measured.summary["reason"] == EVEN
     assert pick(measured, "l_tumour")["value"].notna().all()
+
+
+def test_points_that_are_not_numbers_are_refused_whatever_the_window():
+    cells = tissue()
+    points = cells.points.copy()
+    points[3, 0] = np.nan
+    for setting in ({"window": None}, {"window": WINDOW}):
+        with pytest.raises(InputError, match="missing or infinite in row 3"):
+            measure(image(points, cells.cell_type), changed(window="rectangle"), **setting)
+
+
+def test_same_places_in_another_order_are_the_same_places():
+    rng = np.random.default_rng(5)
+    places = rng.uniform(0, 200, (60, 2))
+    points = np.concatenate([places, places[rng.permutation(60)]])
+    measured = measure(image(points, ["CK"] * 60 + ["CD8"] * 60), window=None)
+    assert set(pick(measured, "neighbour_excess")["reason"]) == {SAME_PLACES}
+
+
+def test_one_quadrat_tells_nothing_of_mixing():
+    rng = np.random.default_rng(6)
+    points = rng.uniform(0, 55, (200, 2))
+    kinds = np.where(points[:, 0] < 27, "CK", "CD8")
+    small = Window.rectangle(x=(0, 55), y=(0, 55))
+    measured = measure(image(points, kinds), changed(quadrat=50.0), window=small)
+    assert set(pick(measured, "morisita_horn")["reason"]) == {SMALL_WINDOW}
 
 
 def test_image_without_an_annotation():

@@ -12,6 +12,7 @@ import pytest
 
 from times_stats.errors import DataWarning, InputError
 from times_stats.features import build_feature_table, measuring
+from times_stats.features.matrix import ALL_IMAGES
 from times_stats.pipeline.application import _check_same_regions
 from times_stats.pipeline.outputs import CELLS
 from times_stats.regions.window import Window
@@ -219,6 +220,12 @@ def test_boundary_from_the_region_column(tmp_path):
     assert (study.cells.summary["fraction_inside"] > 0.9).all()  # of the label: CK are fewer
 
 
+DRAWN_WINDOWS = (
+    'window = "rectangle"',
+    'window = "w/{image_id}.geojson"\noutline_pixel_size = 1',
+)
+
+
 def draw(folder, name, window, images=range(N)):
     (folder / name).mkdir(parents=True)
     for k in images:
@@ -232,6 +239,7 @@ def test_boundary_from_annotations_and_images_without_one(tmp_path):
         study=toml(
             (
                 "[regions]",
+                "outline_pixel_size = 1\n"
                 '[regions]\nsource = "annotation"\nannotation = "drawn/{image_id}.geojson"',
             )
         ),
@@ -245,9 +253,7 @@ def test_boundary_from_annotations_and_images_without_one(tmp_path):
 
 
 def test_windows_by_image(tmp_path):
-    path = write(
-        tmp_path / "s", study=toml(('window = "rectangle"', 'window = "w/{image_id}.geojson"'))
-    )
+    path = write(tmp_path / "s", study=toml(DRAWN_WINDOWS))
     draw(path.parent, "w", Window.rectangle(x=(0, 300), y=(0, 250)))
     study = read_study(path)
     assert study.cells.summary["area_mm2"].to_numpy() == pytest.approx(0.075)
@@ -265,19 +271,55 @@ def test_windows_by_image(tmp_path):
     ],
 )
 def test_a_missing_window_is_a_fault(files, message, tmp_path):
-    path = write(
-        tmp_path / "s", study=toml(('window = "rectangle"', 'window = "w/{image_id}.geojson"'))
-    )
+    path = write(tmp_path / "s", study=toml(DRAWN_WINDOWS))
     draw(path.parent, "w", Window.rectangle(x=(0, 300), y=(0, 300)), files)
     with pytest.raises(InputError, match=message):
         read_study(path)
+
+
+def test_outlines_without_a_unit_are_a_fault(tmp_path):
+    path = write(
+        tmp_path / "s", study=toml(('window = "rectangle"', 'window = "w/{image_id}.geojson"'))
+    )
+    draw(path.parent, "w", Window.rectangle(x=(0, 300), y=(0, 300)))
+    with pytest.raises(InputError, match="outline_pixel_size is missing, and outlines do not say"):
+        read_study(path)
+
+
+def test_windows_far_larger_than_their_cells_are_counted(tmp_path):
+    study = toml((DRAWN_WINDOWS[0], DRAWN_WINDOWS[1].replace("= 1", "= 3")))
+    path = write(tmp_path / "s", study=study)
+    draw(path.parent, "w", Window.rectangle(x=(0, 300), y=(0, 300)))
+    counts = read_study(path).cells.counts.set_index("what")
+    told = "cells that reach over less than half of their window: check its unit"
+    assert counts.loc[told, ["n_cells", "n_images"]].tolist() == [len(make_cells()), N]
+
+
+def test_levels_of_images_without_a_boundary_stand_beside_the_others(tmp_path):
+    """Only the second images lack tumour cells: their CD8 cells count in one of both levels."""
+    cells = make_cells()
+    more = cells[cells["patient_id"].isin(["p00", "p01"])].copy()
+    more["image_id"] += "b"
+    more["x"] = 300 - more["x"]
+    more["cell_type"] = more["cell_type"].replace("CK", "CD8")
+    path = write(tmp_path / "s", cells=pd.concat([cells, more]))
+    table = build_feature_table(read_study(path))
+    alone = build_feature_table(read_study(write(tmp_path / "t", cells=cells)))
+    assert alone.levels.columns.tolist() == ["CD4", "CD8", "stroma"]
+    beside = [f"{name}{ALL_IMAGES}" for name in ("CD4", "CD8", "stroma")]
+    assert set(table.levels.columns) <= {"CD4", "CD8", "stroma", *beside}
+    assert f"CD8{ALL_IMAGES}" in table.levels
+    pd.testing.assert_frame_equal(table.levels[alone.levels.columns], alone.levels)
+    other = table.levels[f"CD8{ALL_IMAGES}"] / table.levels["CD8"]
+    assert (other[["p00", "p01"]] > 1.05).all()
+    np.testing.assert_allclose(other.drop(["p00", "p01"]), 1.0)
 
 
 def test_outlines_that_cannot_be_read_and_annotations_that_are_all_absent(tmp_path):
     path = write(
         tmp_path / "s",
         study=toml(
-            ('window = "rectangle"', 'window = "w/{image_id}.geojson"'),
+            DRAWN_WINDOWS,
             ("[regions]", '[regions]\nsource = "annotation"\nannotation = "a/{image_id}.json"'),
         ),
     )
@@ -297,7 +339,7 @@ def test_outlines_wait_for_cells_that_have_their_faults_named(tmp_path):
     cells.loc[900, "x"] = np.nan
     path = write(
         tmp_path / "s",
-        study=toml(('window = "rectangle"', 'window = "w/{image_id}.geojson"')),
+        study=toml(DRAWN_WINDOWS),
         cells=cells,
     )
     with pytest.raises(InputError) as caught:
@@ -720,9 +762,7 @@ def test_rules_are_those_of_the_study_file_whatever_the_order_of_names(tmp_path)
 
 
 def test_drawn_windows_are_another_rule(model, tmp_path):
-    path = write_few(
-        tmp_path / "s", study=toml(('window = "rectangle"', 'window = "w/{image_id}.geojson"'))
-    )
+    path = write_few(tmp_path / "s", study=toml(DRAWN_WINDOWS))
     draw(path.parent, "w", Window.rectangle(x=(0, 300), y=(0, 300)))
     with pytest.raises(InputError, match="window is given and was rectangle"):
         _check_same_regions(model, read_new_patients(path)[2], "new.toml")

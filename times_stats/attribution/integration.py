@@ -24,7 +24,7 @@ from times_stats.attribution.verdict import Verdict, decide, describe_agreement
 from times_stats.errors import InputError
 from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.features.function_components import SpatialFunctions
-from times_stats.features.matrix import complete_markers, marker_levels
+from times_stats.features.matrix import ALL_IMAGES, complete_markers, marker_levels
 from times_stats.resampling import check_folds, spawn_rng, split_folds
 
 METRIC = "concordance_uno_within_folds"
@@ -310,10 +310,26 @@ def _choose_patients(
     return keep, notes
 
 
+def _describe_levels(levels: pd.DataFrame) -> str:
+    told = (
+        "The level of a marker is the mean over its regions weighted by their areas: with cells,"
+        " all of them over all area of the images that show regions."
+    )
+    beside = [name for name in levels.columns if str(name).endswith(ALL_IMAGES)]
+    if not beside:
+        return told
+    own = levels[[str(name).removesuffix(ALL_IMAGES) for name in beside]].to_numpy()
+    n = int((~np.isclose(levels[beside].to_numpy(), own, equal_nan=True)).any(axis=1).sum())
+    return (
+        f"{told} For {n} of {len(levels)} patients images without a boundary change it: the level"
+        " over all their images stands beside it in every rung with levels, so that an effect of"
+        " either is none of location."
+    )
+
+
 def _describe_data(data: LadderData, tumour_region: str | None, *, weighted: bool) -> list[str]:
     notes = [
-        "The level of a marker is all its cells over all area, or the mean over its regions"
-        " weighted by their areas."
+        _describe_levels(data.levels)
         if weighted
         else "The level of a marker is the plain mean over its regions: the data hold no areas, so"
         " regions weigh alike.",

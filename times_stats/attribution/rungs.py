@@ -45,8 +45,9 @@ class LadderData:
     ----------
     values : DataFrame, shape (n, n_markers * n_regions)
         Raw values of complete markers, NaN elsewhere; columns (marker, region).
-    levels : DataFrame, shape (n, n_markers)
-        Plain mean of the raw values over the regions of a marker (no areas: equal weights).
+    levels : DataFrame, shape (n, n_markers) or wider
+        Mean of the raw values over the regions of a marker, by area or alike, and what stands
+        beside it (`features.matrix`). Contrasts are taken from the first.
     stage_steps : DataFrame, shape (n, n_steps)
         One column per step of the ordered stage: 1 from that stage on.
     cohort_steps : DataFrame, shape (n, n_cohorts - 1)
@@ -185,7 +186,7 @@ def collect_ladder(
     ----------
     features : DataFrame, shape (n, n_markers * n_regions)
         Raw values, columns (marker, region).
-    levels, complete : DataFrame, shape (n, n_markers)
+    levels, complete : DataFrame, shape (n, n_markers) or wider, (n, n_markers)
         Marker levels and whether the marker is complete (`features.matrix`).
     stages : DataFrame of ordered categoricals or None
         Recorded stages, none missing.

@@ -89,9 +89,15 @@ def _shortage(located: LocatedCells, plan: CellPlan, own: BoolArray, *, of_both:
         return FEW_MARKER
     if of_both and tumour.sum() < plan.min_cells:
         return FEW_TUMOUR
-    if of_both and np.array_equal(located.points[own], located.points[tumour]):
+    if of_both and _same_places(located.points[own], located.points[tumour]):
         return SAME_PLACES
     return ""
+
+
+def _same_places(first: FloatArray, second: FloatArray) -> bool:
+    if len(first) != len(second):
+        return False
+    return np.array_equal(first[np.lexsort(first.T)], second[np.lexsort(second.T)])
 
 
 def _curves(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from times_stats._typing import FloatArray
 from times_stats.features.cell_plan import CellPlan
 from times_stats.features.function_measures import measure_functions
 from times_stats.features.located_cells import LocatedCells, locate_cells
@@ -96,6 +97,14 @@ def measure_image(
     return ImageMeasures(values, _summary(located, plan, shown_nothing))
 
 
+def _reach(points: FloatArray, window: Window) -> float:
+    """Share of the window's box that the cells reach over, along the side where it is larger."""
+    if len(points) == 0:
+        return 0.0
+    x0, y0, x1, y1 = window.bounds
+    return float((np.ptp(points, axis=0) / [x1 - x0, y1 - y0]).max())
+
+
 def _summary(located: LocatedCells, plan: CellPlan, shown_nothing: set[str]) -> dict[str, object]:
     cells, window, boundary = located.cells, located.window, located.boundary
     types = np.empty(0, dtype=np.str_) if cells.cell_type is None else cells.cell_type
@@ -114,6 +123,7 @@ def _summary(located: LocatedCells, plan: CellPlan, shown_nothing: set[str]) -> 
         "n_outside": 0 if window is None else len(cells) - len(located.points),
         "n_tumour": int(np.isin(types, plan.tumour).sum()),
         "area_mm2": np.nan if window is None else window.area_mm2,
+        "cells_reach": np.nan if window is None else _reach(located.points, window),
         "tumour_mm2": np.nan if boundary is None else boundary.tumour.area * 1e-6,
         "boundary_um": np.nan if boundary is None else float(boundary.lines.length),
         "bandwidth_um": np.nan if boundary is None else boundary.bandwidth,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from times_stats._checks import name_rows
+from times_stats._checks import check_points, name_rows
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import InputError
 from times_stats.features.cell_plan import CellPlan
@@ -99,6 +99,7 @@ def locate_cells(
         outside the window given; if a marker is a flag that some cells of the type of that name
         do not have.
     """
+    check_points(cells.points, name=f"points of image {cells.image_id}")
     is_marker = _is_marker(cells, plan)
     labels = np.full(len(cells), "cell") if cells.cell_type is None else np.asarray(cells.cell_type)
     observed, reason = (window, "") if window is not None else _window(cells, plan)

@@ -17,6 +17,8 @@ from times_stats.tables.study import Study, outcome
 
 NOT_MEASURED = "not measured"
 VALUE_MISSING = "value missing"
+ALL_IMAGES = ", all images"  # how the name of the level over all images ends
+_SAME_LEVEL = 1e-9
 _MIN_BLOCK = 5
 _MIN_SHARE = 0.05
 
@@ -34,10 +36,13 @@ class FeatureTable:
         row).
     n_images : DataFrame of int
         Number of images (tiles) each value is the mean of.
-    levels : DataFrame, shape (n_patients, n_markers)
-        Amount of each marker whatever the region: in a study with cells, all cells over all area
-        (`CellMeasures.levels`); else the mean over regions, weighted where the images have weights.
-        NaN where the marker is incomplete.
+    levels : DataFrame, shape (n_patients, n_markers) or wider
+        Amount of each marker whatever the region: the mean over regions, weighted where the images
+        have weights. With areas as weights that is all cells over all area of the images that show
+        regions. In a study with cells in which other images change it, a column
+        ``"<marker>, all images"`` follows with the level over all images of a patient
+        (`CellMeasures.levels`): an effect of either must not pass for one of location. NaN where
+        the marker is incomplete.
     is_weighted : bool
         Whether images and regions weigh by their area or the like, not alike.
     outcome : DataFrame
@@ -111,11 +116,13 @@ def build_feature_table(study: Study) -> FeatureTable:
 
 
 def _levels(study: Study, values: pd.DataFrame, weights: pd.DataFrame | None) -> pd.DataFrame:
+    levels = marker_levels(values, weights=weights)
     if study.cells is None:
-        return marker_levels(values, weights=weights)
-    complete = complete_markers(values)
-    levels = study.cells.levels().reindex(index=values.index, columns=complete.columns)
-    return levels.where(complete).astype("float64")
+        return levels
+    every = study.cells.levels().reindex(index=levels.index, columns=levels.columns)
+    every = every.where(levels.notna()).astype("float64")
+    differs = ~np.isclose(every, levels, rtol=_SAME_LEVEL, atol=0.0, equal_nan=True).all(axis=0)
+    return levels.join(every.loc[:, differs].add_suffix(ALL_IMAGES))
 
 
 def feature_matrix(

@@ -20,7 +20,10 @@ STATISTICS: dict[str, str] = {
     "l_tumour": "cross L from the marker to tumour cells minus r, um; images weigh by cells",
     "l_self": "Besag's L of the marker minus r, um; images weigh by cells",
     "g_tumour": "share of the marker's cells with a tumour cell within r; images weigh by cells",
-    "gradient": "log intensity per 100 um outwards from the boundary; images weigh by cells",
+    "gradient": (
+        "log intensity per 100 um outwards from the boundary; images weigh by the information of "
+        "the slope, one over its squared standard error"
+    ),
     "neighbour_excess": (
         "tumour cells among the nearest neighbours of the marker's cells, as a share, minus what "
         "random labels would give; images weigh by cells"

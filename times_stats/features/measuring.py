@@ -23,6 +23,9 @@ from times_stats.tables.cell_sources import CellSource
 from times_stats.tables.cells import ImageCells, iterate_images, list_images
 from times_stats.tables.measurements import check_asked
 
+_LEAST_REACH = 0.5  # share of a window that cells reach over, below which its unit is in doubt
+_LEAST_CELLS = 10  # of an image, for that doubt
+
 
 def measure_cells(
     source: CellSource,
@@ -127,9 +130,12 @@ def _collected(
     images = images.sort_values(
         [*keys, "marker", "statistic", "region", "r"], kind="stable", ignore_index=True
     )
+    loose = (summary["cells_reach"] < _LEAST_REACH) & (summary["n_cells"] >= _LEAST_CELLS)
+    summary["n_loose"] = summary["n_cells"].where(loose, 0)
     summary["n_unplaced"] = summary["n_cells"].where(summary["area_mm2"].isna(), 0)
     for column, what in (
         ("n_unplaced", "cells of images without a window, not measured"),
+        ("n_loose", "cells that reach over less than half of their window: check its unit"),
         ("n_outside", "cells outside the window, left out"),
         ("n_without_area", "cells of a region without area, left out"),
     ):
@@ -144,7 +150,7 @@ def _collected(
                 "patients": name_rows(touched["patient_id"]),
             }
             counts = pd.concat([counts, pd.DataFrame([row])], ignore_index=True)
-    summary = summary.drop(columns="n_unplaced")
+    summary = summary.drop(columns=["n_loose", "n_unplaced"])
     return CellMeasures(
         images=images,
         patients=pool_images(images),

@@ -43,7 +43,8 @@ def morisita_horn(
     -------
     float
         From 0 (no quadrat holds both types) to 1 (the same shares in all quadrats); NaN where a
-        type has no cell in the quadrats kept.
+        type has no cell in the quadrats kept, and where fewer than two are kept, of which the index
+        is 1 wherever the cells sit.
 
     Raises
     ------
@@ -72,6 +73,8 @@ def morisita_horn(
         raise InputError(f"min_coverage is {min_coverage}: give a share from 0 to 1")
     table = tabulate_quadrats(points_from, points_to, window=window, side=side)
     kept = table[(table["coverage"] >= min_coverage - _ROUNDING) & (table["area"] > 0)]
+    if len(kept) < 2:
+        return float("nan")
     return morisita_horn_index(kept["n_from"], kept["n_to"], areas=kept["area"])
 
 

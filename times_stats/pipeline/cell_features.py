@@ -16,7 +16,6 @@ from times_stats.features.located_cells import LocatedCells, locate_cells
 from times_stats.pipeline.checkpoints import replacing
 from times_stats.pipeline.steps import Display
 from times_stats.studies.reading import measure_study_cells, open_study_cells
-from times_stats.tables.cell_sources import CellSource
 from times_stats.tables.cells import read_image
 from times_stats.tables.study import Study
 
@@ -55,7 +54,7 @@ def write_features(
     ------
     InputError
         Lists every fault of the study file and of its cells; or `out` is of another format, or its
-        folder is missing; or a file to be written is a folder or holds the cells.
+        folder is missing; or a file to be written is a folder or one of the study.
 
     Examples
     --------
@@ -69,7 +68,7 @@ def write_features(
         raise InputError(f"the folder {out.parent} is missing: make it, or name another one")
     inputs = open_study_cells(Path(study))
     targets = [out, *(out.with_name(f"{out.stem}.{name}.csv") for name in ("images", "cells"))]
-    _check_targets(targets, inputs.source)
+    _check_targets(targets, inputs.files)
     step = nullcontext(_nothing) if display is None else display.step("measuring images")
     with threadpool_limits(limits=1), step as advance:
         cells = measure_study_cells(inputs, Path(study), jobs=jobs, advance=advance)
@@ -87,14 +86,14 @@ def _nothing() -> None:
     """Where nobody watches, there is nothing to show."""
 
 
-def _check_targets(targets: list[Path], source: CellSource) -> None:
+def _check_targets(targets: list[Path], files: tuple[Path, ...]) -> None:
     faults = Faults()
-    read = {Path(name).resolve() for name in source.files}
+    read = {file.resolve() for file in files}
     for target in targets:
         if target.is_dir():
             faults.add(f"{target} is a folder: name another file")
         elif target.resolve() in read:
-            faults.add(f"{target} holds the cells that are read: name another file")
+            faults.add(f"{target} belongs to the study: name another file")
     faults.raise_if_any()
 
 

@@ -197,7 +197,7 @@ def _score(
     y = y[usable]
     folds = assign_folds(
         y.index.to_numpy(),
-        strata=y["event"].to_numpy(),
+        strata=(y["event"].astype(str) + " " + y["cohort"]).to_numpy(),
         n_folds=_OUTER,
         n_repeats=_OUTER_REPEATS,
         rng=spawn_rng(seed, "front sweep"),

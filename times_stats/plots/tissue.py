@@ -73,11 +73,12 @@ def plot_tissue(
     'Micrometres'
     """
     if located.window is None or located.boundary is None:
-        raise InputError("the image has no window: it holds too few cells to be drawn")
+        raise InputError(f"the image has no window ({located.reason}): draw another one")
     chosen = _chosen(markers, [name for name in located.is_marker if name])
     x0, y0, x1, y1 = located.window.bounds
+    ratio = (y1 - y0) / max(x1 - x0, 1.0)
     with figure_style():
-        figure = new_figure(width=6.4, height=1.4 + 5.4 * (y1 - y0) / max(x1 - x0, 1.0))
+        figure = new_figure(width=6.4, height=1.4 + 5.4 * float(np.clip(ratio, 0.3, 2.0)))
         axes = figure.subplots()
         windows = compartment_windows(located.boundary, compartments=compartments)
         for name, window in windows.items():

@@ -27,6 +27,7 @@ from times_stats.regions.window import Window
 NO_TUMOUR_CELL = "no tumour cell"
 ALL_TUMOUR = "every cell is tumour"
 NOT_INSIDE = "no boundary inside the window"
+EVEN = "tumour cells are spread evenly, as far as the cells tell"
 MIN_CELLS = 10
 TOO_FEW = f"fewer than {MIN_CELLS} cells"
 
@@ -140,8 +141,9 @@ def tumour_boundary(
     TumourBoundary
         Without a boundary, and with the reason, where there are fewer than 10 cells, no tumour
         cell, tumour cells only, no contour in the window, or the cells do not show two regions:
-        two fractions of tumour cells gain at most 10 in log likelihood over one. In this last case
-        the tumour is the whole window if at least half of the cells are tumour cells, else nothing.
+        two fractions of tumour cells gain at most 10 in log likelihood over one, on average over
+        cuts. In this last case the tumour is the whole window if at least half of the cells are
+        tumour cells, else nothing.
 
     Raises
     ------
@@ -155,9 +157,10 @@ def tumour_boundary(
     one quarter) is never tumour, whatever the ratio there; draw such places out of the window where
     they are no tissue, or their outline counts as boundary.
 
-    Turning, mirroring or moving the tissue turns, mirrors or moves the boundary and changes nothing
-    else, up to rounding: ``benchmarks/boundary/stability.txt`` holds how far on real images, and
-    ``benchmarks/boundary/accuracy.txt`` the error on simulated tissue.
+    Mirrored, turned by 90 degrees or moved together with its window, tissue has the same boundary
+    up to rounding. Other turns and stirred positions change the raster under the cells, and windows
+    drawn around tissue change a little too: ``benchmarks/boundary/stability.txt`` holds how far on
+    real images, ``benchmarks/boundary/accuracy.txt`` the error on simulated tissue.
 
     Examples
     --------
@@ -205,7 +208,7 @@ def tumour_boundary(
     if level is None:
         split = split_in_two(cells, labels, areas, bandwidth=bandwidth)
         if split.gain <= _EVIDENCE:
-            return _without(mostly, window, labels, n_ignored, bandwidth, reason=NOT_INSIDE)
+            return _without(mostly, window, labels, n_ignored, bandwidth, reason=EVEN)
         level = split.level
     field = smooth_fraction(
         cells,

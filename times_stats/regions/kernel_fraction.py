@@ -56,7 +56,7 @@ class TwoFractions:
     inside, outside : float
         Fraction of tumour cells on both sides of the split.
     gain : float
-        Log likelihood above that of one fraction for all cells.
+        Log likelihood above that of one fraction for all cells; on average over cuts.
     """
 
     inside: float
@@ -325,7 +325,7 @@ def _gaussian(size: int, sigma: float) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Raster:
-    """Square pixels, one of them in the middle of an area: the same seen from every side."""
+    """Square pixels, one of them in the middle: the same from every one of the four sides."""
 
     x: FloatArray
     y: FloatArray

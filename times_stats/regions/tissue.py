@@ -107,6 +107,7 @@ def tissue_window(points: ArrayLike, *, radius: float | None = None) -> Window:
     cells = check_points(points)
     if len(cells) == 0:
         raise InputError("points hold no cell: draw the window")
+    cells = np.unique(cells, axis=0)  # a second cell at one place says nothing about the tissue
     if radius is not None and not (np.isfinite(radius) and radius > 0):
         raise InputError(f"radius is {radius}: give micrometres above 0")
     spacings = _spacings(cells)

@@ -53,12 +53,15 @@ class CellInputs:
         What is measured.
     windows, annotations : dict of str to Window, or None
         Observed area and tumour by image, where the study file names files of them.
+    files : tuple of Path
+        Every file that the study consists of, its own and those it names.
     """
 
     source: CellSource
     plan: CellPlan
     windows: dict[str, Window] | None
     annotations: dict[str, Window] | None
+    files: tuple[Path, ...]
 
 
 def read_study(
@@ -317,7 +320,12 @@ def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | No
         )
         windows = annotations = None
         if cells.window not in _KINDS or regions.annotation is not None:
-            images, unit = _image_names(source), cells.outline_pixel_size or cells.pixel_size or 1.0
+            images, unit = _image_names(source), cells.outline_pixel_size
+            if unit is None:
+                raise InputError(
+                    "outline_pixel_size is missing, and outlines do not say their unit: give the "
+                    "micrometres of a pixel, or 1 where they are drawn in micrometres"
+                )
             if cells.window not in _KINDS:
                 windows = _outlines(path.parent, cells.window, images, unit, faults, every=True)
             if regions.annotation is not None:
@@ -330,7 +338,16 @@ def _open(checked: StudySettings, path: Path, faults: Faults) -> CellInputs | No
     names = plan.compartments.names
     check_asked(checked.score.regions, names, what="region", faults=faults)
     find_tumour_region(checked.score.tumour_region, checked.score.regions or names, faults)
-    return CellInputs(source, plan, windows, annotations)
+    named = [checked.patients_path, cells.images]
+    patterns = [cells.window if windows is not None else None, regions.annotation]
+    outlines = [
+        path.parent / pattern.replace("{image_id}", image)
+        for pattern in patterns
+        if pattern is not None
+        for image in {**(windows or {}), **(annotations or {})}
+    ]
+    files = [*map(Path, source.files), *(path.parent / name for name in named if name), *outlines]
+    return CellInputs(source, plan, windows, annotations, (path, *files))
 
 
 def _check_uses(checked: StudySettings, faults: Faults) -> None:

@@ -30,7 +30,7 @@ class CellSettings:
     pixel_size : float or None
         Micrometres per pixel of the positions of cells.
     outline_pixel_size : float or None
-        Micrometres per unit of the GeoJSON of windows and annotations; that of the cells if None.
+        Micrometres per unit of the GeoJSON of windows and annotations; needed where there are any.
     duplicates : str
         ``error``, ``drop`` or ``keep``.
 
