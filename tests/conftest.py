@@ -23,6 +23,21 @@ def compiled_weibull():
 
 
 @pytest.fixture(scope="session")
+def compiled_piecewise():
+    """Piecewise model of the same columns with room for late entry and events found at scans."""
+    from times_stats.survival.sampling import compile_survival
+    from times_stats.survival.spec import SurvivalSpec
+
+    return compile_survival(
+        SurvivalSpec(baseline="piecewise"),
+        columns=survival_columns(),
+        n_cohorts=1,
+        delayed_entry=True,
+        interval_censoring=True,
+    )
+
+
+@pytest.fixture(scope="session")
 def compiled_mspline():
     """M-spline model of the same columns with three cohorts."""
     from times_stats.survival.sampling import compile_survival

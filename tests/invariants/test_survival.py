@@ -29,7 +29,8 @@ def made_up_fit(seed, kind):
     if kind == "weibull":
         values["shape"] = (draws, np.exp(rng.normal(0, 0.5, (2, 3))))
     else:
-        values["weight"] = ((*draws, "basis"), rng.dirichlet(np.full(6, 3.0), (2, 3)))
+        n_basis = 3 if kind == "piecewise" else 6
+        values["weight"] = ((*draws, "basis"), rng.dirichlet(np.full(n_basis, 3.0), (2, 3)))
     return SurvivalFit(
         spec=SurvivalSpec(baseline=kind),
         posterior=xr.DataTree.from_dict({"posterior": xr.Dataset(values)}),
@@ -41,7 +42,7 @@ def made_up_fit(seed, kind):
             time_scale=14.0,
             log_rate=0.0,
             last_event=24.0,
-            knots=KNOTS if kind == "mspline" else (),
+            knots=() if kind == "weibull" else KNOTS,
         ),
         diagnostics=Diagnostics("converged", 1.0, 1000.0, 0),
         n=10,
@@ -53,7 +54,7 @@ def made_up_fit(seed, kind):
     )
 
 
-cases = given(st.integers(0, 10**6), st.sampled_from(["weibull", "mspline"]))
+cases = given(st.integers(0, 10**6), st.sampled_from(["weibull", "piecewise", "mspline"]))
 
 
 @cases

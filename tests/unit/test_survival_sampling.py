@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from times_stats.errors import ConvergenceWarning, InputError, ModelFileError
 from times_stats.survival.checks import log_likelihood, loo, posterior_summary
+from times_stats.survival.competing import predict_cumulative_incidence
 from times_stats.survival.prediction import linear_predictor, predict_rmst, predict_survival
 from times_stats.survival.sampling import compile_survival, fit_survival
 from times_stats.survival.spec import SurvivalSpec
@@ -19,6 +20,7 @@ from times_stats.survival.storage import load_posterior, save_posterior
 
 WEIBULL = dataclasses.replace(SurvivalSpec().for_folds(), tune=500, draws=500)
 MSPLINE = dataclasses.replace(WEIBULL, baseline="mspline")
+PIECEWISE = dataclasses.replace(WEIBULL, baseline="piecewise", tune=1000, target_accept=0.99)
 COHORTS = ["east", "north", "south"]
 
 
@@ -48,6 +50,26 @@ def mspline_fit(compiled_mspline):
     return fit_survival(MSPLINE, z, y, cohort=cohort, seed=7, compiled=compiled_mspline, cores=2)
 
 
+def made_late_and_scanned(y):
+    """A fifth enter late, at half their time; a third of the events are found at half-years."""
+    number = np.arange(len(y))
+    late = number % 5 == 0
+    found = (number % 3 == 1) & (y["event"] == 1) & ~late
+    return y.assign(
+        entry=np.where(late, y["time"] / 2, 0.0),
+        time=np.where(found, np.ceil(y["time"] / 6) * 6, y["time"]),
+        time_lower=np.where(found, np.floor(y["time"] / 6) * 6, np.nan),
+        time_upper=np.where(found, np.ceil(y["time"] / 6) * 6, np.nan),
+    )
+
+
+@pytest.fixture(scope="module")
+def piecewise_fit(compiled_piecewise):
+    z, y, _ = made_up_study(compiled_piecewise.columns)
+    y = made_late_and_scanned(y)
+    return fit_survival(PIECEWISE, z, y, seed=7, compiled=compiled_piecewise, cores=2)
+
+
 def draws_of(fit):
     return {name: fit.posterior["posterior"][name].to_numpy() for name in ("beta", "intercept")}
 
@@ -57,8 +79,8 @@ def assert_same_draws(first, second):
         np.testing.assert_array_equal(values, draws_of(second)[name])
 
 
-def test_fits_converge_and_slopes_are_sums_of_effects(weibull_fit, mspline_fit):
-    for fit in (weibull_fit, mspline_fit):
+def test_fits_converge_and_slopes_are_sums_of_effects(weibull_fit, piecewise_fit, mspline_fit):
+    for fit in (weibull_fit, piecewise_fit, mspline_fit):
         assert fit.diagnostics.status == "converged", fit.diagnostics
         assert fit.diagnostics.reasons == ()
         posterior = fit.posterior["posterior"]
@@ -98,6 +120,66 @@ def test_one_compilation_serves_other_sizes(compiled_mspline, n):
     fit = fit_survival(MSPLINE, z, y, cohort=cohort, seed=1, compiled=compiled_mspline)
     assert (fit.n, fit.n_cohorts, fit.cohorts) == (n, 3, ("east", "north"))
     assert fit.posterior["posterior"]["cohort_effect"].sizes["cohort"] == 2
+
+
+def test_late_entry_and_scans_need_a_model_with_room_for_them(
+    compiled_weibull, compiled_piecewise, piecewise_fit
+):
+    z, y, _ = made_up_study(compiled_weibull.columns)
+    both = made_late_and_scanned(y)
+    assert piecewise_fit.events == both["event"].sum()
+    observed = piecewise_fit.posterior["observed_data"]
+    assert (observed["entry"] > 0).sum() == (both["entry"] > 0).sum() > 10
+    assert np.isfinite(observed["time_upper"]).sum() == both["time_upper"].notna().sum() > 10
+    with pytest.raises(InputError, match="compiled with delayed_entry=True"):
+        fit_survival(WEIBULL, z, both[["time", "event", "entry"]], compiled=compiled_weibull)
+    bounds = both[["time", "event", "time_lower", "time_upper"]]
+    with pytest.raises(InputError, match="compiled with interval_censoring=True"):
+        fit_survival(WEIBULL, z, bounds, compiled=compiled_weibull)
+
+
+def test_log_likelihood_of_late_and_scanned_patients(piecewise_fit):
+    """Against survival curves: entry conditions on them, a scan interval is a difference."""
+    found = log_likelihood(piecewise_fit)
+    observed = piecewise_fit.posterior["observed_data"].to_dataset().to_dataframe()
+    z = piecewise_fit.evidence
+    for name in [*observed.index[:10], *observed.index[observed["time_upper"].notna()][:5]]:
+        row = observed.loc[name]
+        before = row["time"] - 1e-6  # an event on a knot belongs to the interval that it ends
+        other = row["time_upper"] if np.isfinite(row["time_upper"]) else before
+        times = [row["entry"], row["time"], other]
+        curve = predict_survival(piecewise_fit, z.loc[[name]], times=times).to_numpy()[:, 0]
+        expected = np.log(curve[:, 1] / curve[:, 0])
+        if np.isfinite(row["time_upper"]):
+            expected = np.log((curve[:, 1] - curve[:, 2]) / curve[:, 0])
+        elif row["event"] == 1:
+            expected += np.log((np.log(curve[:, 2]) - np.log(curve[:, 1])) / 1e-6)
+        atol = 1e-3 if row["event"] == 1 else 1e-9
+        np.testing.assert_allclose(found.sel(patient=name).to_numpy().ravel(), expected, atol=atol)
+
+
+def test_cumulative_incidence_is_the_integral_and_adds_up_to_one(weibull_fit, piecewise_fit):
+    new = weibull_fit.evidence.iloc[:3]
+    times = np.array([0.0, 6.0, 24.0, 60.0])
+    first = predict_cumulative_incidence(weibull_fit, piecewise_fit, new, times=times)
+    second = predict_cumulative_incidence(piecewise_fit, weibull_fit, new, times=times)
+    alive = predict_survival(weibull_fit, new, times=times).to_numpy() * predict_survival(
+        piecewise_fit, new, times=times
+    )
+    np.testing.assert_allclose(first + second + alive.to_numpy(), 1.0, atol=1e-12)
+    assert (first.isel(time=0) == 0).all()
+    assert (first <= 1 - predict_survival(weibull_fit, new, times=times) + 1e-12).all()
+    fine = np.linspace(0, 24, 200_001)
+    some = [0, 500, 999]
+    own = predict_survival(weibull_fit, new.iloc[[0]], times=fine).to_numpy()[some, 0]
+    other = predict_survival(piecewise_fit, new.iloc[[0]], times=fine).to_numpy()[some, 0]
+    middle = (other[:, 1:] + other[:, :-1]) / 2
+    wanted = (middle * (own[:, :-1] - own[:, 1:])).sum(axis=1)
+    np.testing.assert_allclose(first[some, 0, 2], wanted, rtol=1e-4)
+    assert first["extrapolated"].to_numpy().tolist() == [
+        bool(t > min(weibull_fit.baseline.last_event, piecewise_fit.baseline.last_event))
+        for t in times
+    ]
 
 
 def test_slope_prior_needs_no_new_compilation(compiled_weibull):
@@ -180,8 +262,8 @@ def test_known_and_unknown_cohorts(mspline_fit):
     np.testing.assert_array_equal(alone[:, 0], eta[:, 1])
 
 
-def test_log_likelihood_and_loo_by_patient(weibull_fit, mspline_fit):
-    for fit in (weibull_fit, mspline_fit):
+def test_log_likelihood_and_loo_by_patient(weibull_fit, piecewise_fit, mspline_fit):
+    for fit in (weibull_fit, piecewise_fit, mspline_fit):
         pointwise = log_likelihood(fit)
         assert pointwise.sizes["patient"] == fit.n
         found = loo(fit)
@@ -201,9 +283,9 @@ def test_posterior_summary_is_an_equal_tailed_forest_table(weibull_fit):
         posterior_summary(weibull_fit, prob=95)
 
 
-@pytest.mark.parametrize("kind", ["weibull", "mspline"])
-def test_a_loaded_fit_predicts_the_same(weibull_fit, mspline_fit, kind, tmp_path):
-    fit = {"weibull": weibull_fit, "mspline": mspline_fit}[kind]
+@pytest.mark.parametrize("kind", ["weibull", "piecewise", "mspline"])
+def test_a_loaded_fit_predicts_the_same(weibull_fit, piecewise_fit, mspline_fit, kind, tmp_path):
+    fit = {"weibull": weibull_fit, "piecewise": piecewise_fit, "mspline": mspline_fit}[kind]
     save_posterior(fit, tmp_path)
     again = load_posterior(tmp_path)
     for field in dataclasses.fields(fit):

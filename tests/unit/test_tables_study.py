@@ -455,10 +455,6 @@ SETTING_FAULTS = {
     ),
     "strata text": ({"study": {"censoring_strata": "cohort"}}, "must be a list of texts"),
     "baseline": ({"survival": {"baseline": "weibul"}}, r"nearest: 'weibull'"),
-    "planned baseline": (
-        {"survival": {"baseline": "piecewise"}},
-        "is not built yet for 'piecewise'",
-    ),
     "objective": ({"score": {"objective": "cox"}}, "objective must be 'survival:cox'"),
     "pooling": ({"score": {"pooling": "shrunk"}}, r"pooling must be .*nearest: 'shrunken'"),
     "missing": ({"score": {"missing": "drop"}}, "missing must be 'keep' or 'complete'"),

@@ -21,7 +21,7 @@ from times_stats.staging.recorded import read_recorded_stage
 from times_stats.survival.spec import SurvivalSpec
 from times_stats.tables.study import Study, outcome
 
-type BaselineName = Literal["weibull", "mspline"]
+type BaselineName = Literal["weibull", "piecewise", "mspline"]
 
 N_TIMES = 8
 LEAST_EVENTS = 20

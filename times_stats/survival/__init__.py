@@ -7,11 +7,13 @@ from times_stats._lazy import attach
 _EXPORTS = {
     "SurvivalSpec": "times_stats.survival.spec",
     "mspline_basis": "times_stats.survival.baseline",
+    "read_outcome": "times_stats.survival.outcomes",
     "compile_survival": "times_stats.survival.sampling",
     "fit_survival": "times_stats.survival.sampling",
     "SurvivalFit": "times_stats.survival.result",
     "predict_survival": "times_stats.survival.prediction",
     "predict_rmst": "times_stats.survival.prediction",
+    "predict_cumulative_incidence": "times_stats.survival.competing",
     "linear_predictor": "times_stats.survival.prediction",
     "Diagnostics": "times_stats.survival.diagnostics",
     "posterior_summary": "times_stats.survival.checks",

@@ -1,7 +1,8 @@
-"""Baseline hazards in closed form: Weibull and M-splines, in numpy."""
+"""Baseline hazards in closed form: Weibull, piecewise constant and M-splines, in numpy."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ from scipy.interpolate import BSpline
 
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.survival.outcomes import SurvivalOutcome
 from times_stats.survival.spec import SPLINE_DEGREE, SurvivalSpec
 
 
@@ -19,15 +21,16 @@ class Baseline:
 
     Parameters
     ----------
-    kind : {"weibull", "mspline"}
+    kind : {"weibull", "piecewise", "mspline"}
         Form of the hazard.
     time_scale : float
         Median positive follow-up in months; times are divided by it.
     log_rate : float
         Log of the crude event rate, where the prior of the level is centred: per `time_scale`
-        (Weibull) or up to the last knot (M-spline).
+        (Weibull) or up to the last knot (the others).
     last_event : float
-        Last training event in months. The hazard beyond it is extrapolated.
+        Last training event in months, or the scan that found it. The hazard beyond it is
+        extrapolated.
     knots : tuple of float
         Boundary and inner knots in months, ascending from 0; empty for the Weibull.
     n_shifted : int
@@ -36,7 +39,7 @@ class Baseline:
         Patients censored at time 0: they contribute nothing, and are left out.
     """
 
-    kind: Literal["weibull", "mspline"]
+    kind: Literal["weibull", "piecewise", "mspline"]
     time_scale: float
     log_rate: float
     last_event: float
@@ -46,24 +49,22 @@ class Baseline:
 
 
 def learn_baseline(
-    time: FloatArray, event: IntArray, spec: SurvivalSpec
-) -> tuple[Baseline, FloatArray, BoolArray]:
+    outcome: SurvivalOutcome, spec: SurvivalSpec
+) -> tuple[Baseline, SurvivalOutcome, BoolArray]:
     """Learn scale and knots of a baseline, and clear up follow-up of length 0.
 
     Parameters
     ----------
-    time : ndarray, shape (n,)
-        Follow-up in months, 0 or more.
-    event : ndarray of int, shape (n,)
-        1 where the event happened.
+    outcome : SurvivalOutcome
+        Training patients. An event found at a scan counts in the middle of its interval.
     spec : SurvivalSpec
         Form of the baseline.
 
     Returns
     -------
     baseline : Baseline
-    time : ndarray, shape (n,)
-        Times with events at 0 moved to half the smallest positive time.
+    outcome : SurvivalOutcome
+        With events seen at time 0 moved to half the smallest positive time.
     used : ndarray of bool, shape (n,)
         False for patients censored at time 0.
 
@@ -74,60 +75,68 @@ def learn_baseline(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> time, event = np.array([0.0, 0.0, 4.0, 8.0]), np.array([1, 0, 1, 0])
-    >>> baseline, moved, used = learn_baseline(time, event, SurvivalSpec())
-    >>> moved.tolist(), used.tolist()
+    >>> import pandas as pd
+    >>> from times_stats.survival.outcomes import read_outcome
+    >>> y = pd.DataFrame({"time": [0.0, 0.0, 4.0, 8.0], "event": [1, 0, 1, 0]})
+    >>> baseline, moved, used = learn_baseline(read_outcome(y), SurvivalSpec())
+    >>> moved.time.tolist(), used.tolist()
     ([2.0, 0.0, 4.0, 8.0], [True, False, True, True])
     >>> baseline.time_scale, baseline.n_shifted, baseline.n_uninformative
     (6.0, 1, 1)
     """
+    time, happened = outcome.typical_time, outcome.has_happened
     positive = time > 0
-    n_events = int(event.sum())
+    n_events = int(happened.sum())
     if n_events == 0 or not positive.any():
         raise InputError(
             "the survival model has no event or no follow-up to learn from: "
             "give patients with events, or use fewer folds"
         )
-    shift = (time == 0) & (event == 1)
+    shift = (time == 0) & (outcome.event == 1)
     used = positive | shift
     moved = np.where(shift, time[positive].min() / 2, time)
     scale = float(np.median(time[positive]))
-    last_event = float(moved[event == 1].max())
+    last = np.where(outcome.is_interval, outcome.upper, moved)
+    last_event = float(last[happened].max())
     knots: tuple[float, ...] = ()
     unit = scale
-    if spec.baseline == "mspline":
-        knots = event_knots(moved[event == 1], n_basis=spec.n_basis)
+    if spec.baseline != "weibull":
+        n_inner = spec.n_basis - (1 if spec.baseline == "piecewise" else SPLINE_DEGREE + 1)
+        knots = event_knots(moved[happened], n_inner=n_inner, last=last_event)
         unit = last_event
     return (
         Baseline(
             kind=spec.baseline,
             time_scale=scale,
-            log_rate=float(np.log(n_events * unit / moved[used].sum())),
+            log_rate=float(np.log(n_events * unit / (moved - outcome.entry)[used].sum())),
             last_event=last_event,
             knots=knots,
             n_shifted=int(shift.sum()),
             n_uninformative=int((~used).sum()),
         ),
-        moved,
+        dataclasses.replace(outcome, time=np.where(shift, moved, outcome.time)),
         used,
     )
 
 
-def event_knots(event_times: FloatArray, *, n_basis: int) -> tuple[float, ...]:
+def event_knots(
+    event_times: FloatArray, *, n_inner: int, last: float | None = None
+) -> tuple[float, ...]:
     """Place knots at 0, at quantiles of the distinct event times, and at the last one.
 
     Parameters
     ----------
     event_times : ndarray
         Times of the events, positive.
-    n_basis : int
-        Number of cubic splines.
+    n_inner : int
+        Number of knots between the first and the last.
+    last : float, optional
+        Last knot; the last event time if left out.
 
     Returns
     -------
     tuple of float
-        ``n_basis - 2`` knots, strictly ascending. Distinct times are used so that tied events
+        ``n_inner + 2`` knots, strictly ascending. Distinct times are used so that tied events
         (follow-up in whole months) never give two knots at one place.
 
     Raises
@@ -137,18 +146,17 @@ def event_knots(event_times: FloatArray, *, n_basis: int) -> tuple[float, ...]:
 
     Examples
     --------
-    >>> event_knots(np.array([1.0, 2.0, 3.0, 4.0]), n_basis=6)
+    >>> event_knots(np.array([1.0, 2.0, 3.0, 4.0]), n_inner=2)
     (0.0, 2.0, 3.0, 4.0)
     """
     distinct = np.unique(event_times)
-    n_inner = n_basis - SPLINE_DEGREE - 1
     if distinct.size < n_inner + 2:
         raise InputError(
-            f"{distinct.size} distinct event times carry no M-spline baseline of {n_basis} "
-            f"splines, which needs {n_inner + 2}: use baseline 'weibull' or a smaller n_basis"
+            f"{distinct.size} distinct event times carry no baseline with {n_inner} inner knots, "
+            f"which needs {n_inner + 2}: use baseline 'weibull' or a smaller n_basis"
         )
     inner = np.quantile(distinct, np.arange(1, n_inner + 1) / (n_inner + 1))
-    return (0.0, *(float(knot) for knot in inner), float(distinct[-1]))
+    return (0.0, *(float(knot) for knot in inner), float(distinct[-1]) if last is None else last)
 
 
 def mspline_basis(times: FloatArray, knots: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
@@ -193,28 +201,63 @@ def mspline_basis(times: FloatArray, knots: tuple[float, ...]) -> tuple[FloatArr
     return basis, integral + (at - inside)[:, None] * basis
 
 
-def constant_hazard_weights(knots: tuple[float, ...]) -> FloatArray:
-    """Return the weights of the M-splines that make the hazard constant up to the last knot.
+def piecewise_terms(times: FloatArray, knots: tuple[float, ...]) -> tuple[IntArray, FloatArray]:
+    """Return the interval of each time and the share of that interval gone by.
 
     Parameters
     ----------
+    times : array-like, shape (n,)
+        Times, 0 or more, in the unit of the knots.
     knots : tuple of float
-        Boundary and inner knots, strictly ascending.
+        Limits of the intervals, strictly ascending from 0. A time on a limit belongs to the
+        interval that ends there, as an event that closes it does.
 
     Returns
     -------
-    ndarray, shape (n_knots + 2,)
-        Weights that sum to one; B-splines sum to one, so each is its spline's share of support.
+    interval : ndarray of int, shape (n,)
+        From 0; the last one beyond the last knot, where the hazard stays what it was.
+    within : ndarray, shape (n,)
+        Time since the interval began over its width; above 1 beyond the last knot.
 
     Examples
     --------
-    >>> weights = constant_hazard_weights((0.0, 1.0, 4.0))
+    >>> interval, within = piecewise_terms(np.array([0.0, 1.0, 3.0, 8.0]), (0.0, 1.0, 5.0))
+    >>> interval.tolist(), within.tolist()
+    ([0, 0, 1, 1], [0.0, 1.0, 0.5, 1.75])
+    """
+    at, limits = np.asarray(times, dtype=np.float64), np.asarray(knots)
+    interval = np.clip(np.searchsorted(limits, at, side="left") - 1, 0, len(knots) - 2)
+    within = (at - limits[interval]) / np.diff(limits)[interval]
+    return interval.astype(np.int64), within
+
+
+def constant_hazard_weights(baseline: Baseline) -> FloatArray:
+    """Return the weights of the basis that make the hazard constant up to the last knot.
+
+    Parameters
+    ----------
+    baseline : Baseline
+        Of kind ``piecewise`` or ``mspline``.
+
+    Returns
+    -------
+    ndarray, shape (n_basis,)
+        Weights that sum to one: the width of each interval, or, as B-splines sum to one, each
+        spline's share of support.
+
+    Examples
+    --------
+    >>> weights = constant_hazard_weights(Baseline("mspline", 1.0, 0.0, 4.0, (0.0, 1.0, 4.0)))
     >>> basis, _ = mspline_basis(np.array([0.5, 3.0]), (0.0, 1.0, 4.0))
     >>> (basis @ weights).round(6).tolist()
     [0.25, 0.25]
     """
-    full = np.concatenate([[knots[0]] * SPLINE_DEGREE, knots, [knots[-1]] * SPLINE_DEGREE])
-    weights = _support(full)
+    knots = baseline.knots
+    if baseline.kind == "piecewise":
+        weights = np.diff(knots)
+    else:
+        full = np.concatenate([[knots[0]] * SPLINE_DEGREE, knots, [knots[-1]] * SPLINE_DEGREE])
+        weights = _support(full)
     return np.asarray(weights / weights.sum())
 
 
@@ -237,11 +280,16 @@ def log_hazard_terms(baseline: Baseline, time: FloatArray) -> tuple[FloatArray, 
     Returns
     -------
     tuple of ndarray
-        M-spline: basis and integral, each (n, n_basis). Weibull: log scaled time in one column,
-        and an empty column block.
+        Piecewise and M-spline: basis and integral, each (n, n_basis). Weibull: log scaled time in
+        one column, and an empty column block.
     """
     if baseline.kind == "weibull":
         with np.errstate(divide="ignore"):
             return np.log(time / baseline.time_scale)[:, None], np.empty((time.size, 0))
     scaled = tuple(knot / baseline.time_scale for knot in baseline.knots)
-    return mspline_basis(time / baseline.time_scale, scaled)
+    if baseline.kind == "mspline":
+        return mspline_basis(time / baseline.time_scale, scaled)
+    interval, within = piecewise_terms(time / baseline.time_scale, scaled)
+    chosen = np.arange(len(scaled) - 1) == interval[:, None]
+    passed = np.arange(len(scaled) - 1) < interval[:, None]
+    return chosen / np.diff(scaled), passed + chosen * within[:, None]

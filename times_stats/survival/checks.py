@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.survival.diagnostics import Diagnostics, diagnose
 from times_stats.survival.hazard import (
@@ -71,7 +72,9 @@ def posterior_summary(fit: SurvivalFit, *, prob: float = 0.95) -> pd.DataFrame:
 
 
 def log_likelihood(fit: SurvivalFit) -> xr.DataArray:
-    r"""Evaluate each training patient's log likelihood, :math:`d \log h(t) - H(t)`, per draw.
+    r"""Evaluate each training patient's log likelihood per draw: :math:`d \log h(t) - H(t)`.
+
+    With delayed entry and events found at scans as in `build_model`.
 
     Parameters
     ----------
@@ -102,8 +105,21 @@ def log_likelihood(fit: SurvivalFit) -> xr.DataArray:
     if fit.n_cohorts > 1:
         code = tree["constant_data"]["cohort_index"].to_numpy()
         eta = eta + stacked(posterior, "cohort_effect")[:, code]
-    cumulative = baseline_cumulative_hazard(fit.baseline, posterior, time) * np.exp(eta)
-    pointwise = event * (baseline_log_hazard(fit.baseline, posterior, time) + eta) - cumulative
+    relative = np.exp(eta)
+
+    def cumulative(at: FloatArray) -> FloatArray:
+        return baseline_cumulative_hazard(fit.baseline, posterior, at) * relative
+
+    # A scan at time 0 has no Weibull hazard, and needs none.
+    log_hazard = baseline_log_hazard(fit.baseline, posterior, np.where(event == 1, time, 1.0))
+    pointwise = np.where(event == 1, log_hazard + eta, 0.0) - cumulative(time)
+    if "entry" in tree["observed_data"]:
+        pointwise += cumulative(tree["observed_data"]["entry"].to_numpy())
+    if "time_upper" in tree["observed_data"]:
+        upper = tree["observed_data"]["time_upper"].to_numpy()
+        found = np.isfinite(upper)
+        more = cumulative(np.where(found, upper, time)) - cumulative(time)
+        pointwise += np.where(found, np.log(-np.expm1(-np.where(found, more, 1.0))), 0.0)
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     return xr.DataArray(
         pointwise.reshape(chains, draws, -1),

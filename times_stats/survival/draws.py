@@ -156,6 +156,12 @@ def data_groups(data: SurvivalData, patients: pd.Index) -> dict[str, xr.Dataset]
         ``constant_data`` and ``observed_data``.
     """
     coords = {"patient": np.array(patients.astype(str), dtype=str)}
+    outcome = data.outcome
+    observed = {"time": outcome.time, "event": outcome.event}
+    if data.delayed_entry:
+        observed["entry"] = outcome.entry
+    if data.interval_censoring:
+        observed["time_upper"] = outcome.upper
     return {
         "constant_data": xr.Dataset(
             {
@@ -165,6 +171,6 @@ def data_groups(data: SurvivalData, patients: pd.Index) -> dict[str, xr.Dataset]
             coords=coords,
         ),
         "observed_data": xr.Dataset(
-            {"time": (("patient",), data.time), "event": (("patient",), data.event)}, coords=coords
+            {name: (("patient",), values) for name, values in observed.items()}, coords=coords
         ),
     }

@@ -64,6 +64,34 @@ def linear_predictor(
     )
 
 
+def check_times(times: ArrayLike) -> FloatArray:
+    """Return times of a prediction as a clean array.
+
+    Parameters
+    ----------
+    times : array-like, shape (n_times,) or a number
+        Months, 0 or more.
+
+    Returns
+    -------
+    ndarray, shape (n_times,)
+
+    Raises
+    ------
+    InputError
+        If a time is negative or not finite, or there is more than one dimension.
+
+    Examples
+    --------
+    >>> check_times(12)
+    array([12.])
+    """
+    grid = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    if grid.ndim != 1 or not (np.isfinite(grid).all() and (grid >= 0).all()):
+        raise InputError("times hold a negative or infinite value: give months from 0 on")
+    return grid
+
+
 def predict_survival(
     fit: SurvivalFit, new: pd.DataFrame, *, times: ArrayLike, cohort: pd.Series | None = None
 ) -> xr.DataArray:
@@ -97,9 +125,7 @@ def predict_survival(
     >>> curves = predict_survival(fit, new, times=[12.0, 24.0])  # doctest: +SKIP
     >>> curves.mean("sample")  # doctest: +SKIP
     """
-    grid = np.atleast_1d(np.asarray(times, dtype=np.float64))
-    if grid.ndim != 1 or not (np.isfinite(grid).all() and (grid >= 0).all()):
-        raise InputError("times hold a negative or infinite value: give months from 0 on")
+    grid = check_times(times)
     eta = linear_predictor(fit, new, cohort=cohort)
     posterior = fit.posterior["posterior"].to_dataset()
     cumulative = baseline_cumulative_hazard(fit.baseline, posterior, grid)
@@ -146,9 +172,9 @@ def predict_rmst(
 
     Notes
     -----
-    Weibull: incomplete gamma function, exact. M-splines: Gauss-Legendre with 16 nodes between
-    knots, where the cumulative hazard is a quartic. Royston and Parmar (2013),
-    doi:10.1186/1471-2288-13-152.
+    Weibull: incomplete gamma function, exact. Others: Gauss-Legendre with 16 nodes between knots,
+    where the cumulative hazard is linear (piecewise) or a quartic (M-splines). Royston and Parmar
+    (2013), doi:10.1186/1471-2288-13-152.
 
     Examples
     --------

@@ -20,6 +20,7 @@ from times_stats.survival.build import SurvivalData, build_model, data_arrays
 from times_stats.survival.diagnostics import Diagnostics, diagnose
 from times_stats.survival.draws import data_groups, name_posterior, read_trace
 from times_stats.survival.effects import EffectDesign, check_columns, design_effects
+from times_stats.survival.outcomes import SurvivalOutcome, read_outcome
 from times_stats.survival.result import SurvivalFit
 from times_stats.survival.spec import SurvivalSpec
 
@@ -42,6 +43,8 @@ class CompiledSurvival:
         Effects of the columns.
     model : object
         Compiled nutpie model.
+    delayed_entry, interval_censoring : bool
+        Whether it has room for patients who entered late, and for events found at scans.
     """
 
     spec: SurvivalSpec
@@ -49,10 +52,17 @@ class CompiledSurvival:
     n_cohorts: int
     design: EffectDesign
     model: Any
+    delayed_entry: bool = False
+    interval_censoring: bool = False
 
 
 def compile_survival(
-    spec: SurvivalSpec, *, columns: pd.Index, n_cohorts: int = 1
+    spec: SurvivalSpec,
+    *,
+    columns: pd.Index,
+    n_cohorts: int = 1,
+    delayed_entry: bool = False,
+    interval_censoring: bool = False,
 ) -> CompiledSurvival:
     """Compile the survival model once, for every fold and size of data.
 
@@ -64,6 +74,9 @@ def compile_survival(
         Levels marker and region of the evidence.
     n_cohorts : int
         Cohorts of the study; a fit may see fewer.
+    delayed_entry, interval_censoring : bool
+        Whether data may hold patients who entered late, and events found at scans. Either makes
+        the model a little slower.
 
     Returns
     -------
@@ -90,19 +103,24 @@ def compile_survival(
         raise InputError(f"n_cohorts is {n_cohorts}: use 1 or more")
     time = np.arange(1.0, spec.n_basis + 3)
     event = np.ones(time.size, dtype=np.int64)
-    baseline, _, _ = learn_baseline(time, event, spec)
+    outcome = SurvivalOutcome(time, event, np.zeros(time.size), np.full(time.size, np.nan))
+    baseline, _, _ = learn_baseline(outcome, spec)
     data = SurvivalData(
         columns=columns,
         evidence=np.zeros((time.size, len(columns))),
-        time=time,
-        event=event,
+        outcome=outcome,
         cohort=np.zeros(time.size, dtype=np.int64),
         n_cohorts=n_cohorts,
         baseline=baseline,
+        delayed_entry=delayed_entry,
+        interval_censoring=interval_censoring,
     )
     with pytensor.config.change_flags(numba__fastmath=False):
         model = nutpie.compile_pymc_model(build_model(spec, data))
-    return CompiledSurvival(spec, columns, n_cohorts, design_effects(columns), model)
+    design = design_effects(columns)
+    return CompiledSurvival(
+        spec, columns, n_cohorts, design, model, delayed_entry, interval_censoring
+    )
 
 
 def fit_survival(
@@ -126,7 +144,9 @@ def fit_survival(
         Out-of-fold evidence z in log-hazard units, made inside the patients fitted on; a missing
         value becomes 0, the average, and is counted.
     y : DataFrame
-        Outcome of the same patients, in any order, with ``time`` (months) and ``event``.
+        Outcome of the same patients, in any order, with ``time`` (months) and ``event``; with
+        ``entry`` where some were followed late, and ``time_lower`` and ``time_upper`` where the
+        event was found at a scan (see `read_outcome`).
     cohort : Series, optional
         Cohort by patient; one cohort, or none given, leaves cohort effects out.
     seed : int
@@ -170,27 +190,40 @@ def fit_survival(
     columns = check_columns(evidence.columns)
     # Sums round by order: in the order of the identifiers, shuffled rows give the same draws.
     evidence = evidence.iloc[np.argsort(evidence.index.astype(str).to_numpy(dtype=str))]
-    table = _aligned(evidence, as_survival_table(y))
+    outcome = read_outcome(_aligned(evidence, as_survival_table(y)))
     names, codes = _cohort_codes(evidence.index, cohort)
+    delayed, found = bool((outcome.entry > 0).any()), bool(outcome.is_interval.any())
     if compiled is None:
-        compiled = compile_survival(spec, columns=columns, n_cohorts=len(names))
+        compiled = compile_survival(
+            spec,
+            columns=columns,
+            n_cohorts=len(names),
+            delayed_entry=delayed,
+            interval_censoring=found,
+        )
     _check_compiled(compiled, spec, columns, names)
+    for needed, has, option in (
+        (delayed, compiled.delayed_entry, "delayed_entry"),
+        (found, compiled.interval_censoring, "interval_censoring"),
+    ):
+        if needed and not has:
+            raise InputError(f"the data need a model compiled with {option}=True: compile it so")
     z = evidence.to_numpy(dtype=np.float64)
     missing = np.isnan(z)
     if np.isinf(z).any():
         rows = evidence.index[np.isinf(z).any(axis=1)]
         raise InputError(f"evidence is infinite for patient {name_rows(rows)}: give finite values")
-    event = table["event"].to_numpy()
-    baseline, time, used = learn_baseline(table["time"].to_numpy(), event, spec)
+    baseline, outcome, used = learn_baseline(outcome, spec)
     data = SurvivalData(
         columns=columns,
         evidence=np.where(missing, 0.0, z)[used],
-        time=time[used],
-        event=event[used],
+        outcome=outcome[used],
         cohort=codes[used],
         n_cohorts=compiled.n_cohorts,
         baseline=baseline,
         slope_prior=slope_prior,
+        delayed_entry=compiled.delayed_entry,
+        interval_censoring=compiled.interval_censoring,
     )
     arrays = data_arrays(spec, data, compiled.design)
     trace = nutpie.sample(
@@ -232,7 +265,7 @@ def fit_survival(
         baseline=baseline,
         diagnostics=diagnostics,
         n=int(used.sum()),
-        events=int(data.event.sum()),
+        events=int(data.outcome.has_happened.sum()),
         n_filled=int(missing[used].sum()),
         seed=seed,
         slope_prior=(float(arrays["prior"][0]), float(arrays["prior"][1])),
@@ -277,6 +310,6 @@ def _check_compiled(
     same_basis = spec.baseline == "weibull" or compiled.spec.n_basis == spec.n_basis
     if compiled.spec.baseline != spec.baseline or not same_basis:
         raise InputError(
-            f"the model was compiled for baseline '{compiled.spec.baseline}' with "
-            f"{compiled.spec.n_basis} splines, not for this one: compile it for this one"
+            f"the model was compiled for baseline '{compiled.spec.baseline}' with n_basis "
+            f"{compiled.spec.n_basis}, not for this one: compile it for this one"
         )

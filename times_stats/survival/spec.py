@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from times_stats._checks import Faults, nearest_key
-from times_stats.errors import NotBuiltError
 
 SPLINE_DEGREE = 3
-BASELINES = ("weibull", "mspline")
-_PLANNED = {"piecewise": "piecewise exponential baseline"}
+BASELINES = ("weibull", "piecewise", "mspline")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +29,16 @@ class SurvivalSpec:
 
     Parameters
     ----------
-    baseline : {"weibull", "mspline"}
+    baseline : {"weibull", "piecewise", "mspline"}
         ``weibull``: :math:`H(t) = e^{\alpha_0 + \eta} (t/s)^{k}` with `s` the median follow-up.
         ``mspline``: :math:`h(t) = e^{\alpha_0 + \eta} \sum_k w_k M_k(t)`, weights a softmax of a
-        random walk, constant hazard beyond the last training event.
+        random walk, constant hazard beyond the last training event. ``piecewise``: the same with
+        :math:`M_k` constant on each of `n_basis` intervals.
     n_basis : int
-        Cubic M-splines of the ``mspline`` baseline, 4 or more: ``n_basis - 4`` inner knots at
+        Of the ``mspline`` baseline, cubic M-splines, 4 or more: ``n_basis - 4`` inner knots at
         quantiles of the event times. Six follow one bend early and one late; more than that
-        asks for many events.
+        asks for many events. Of the ``piecewise`` baseline, intervals, 2 or more, with about as
+        many distinct event times in each.
     prior_slope_mean, prior_slope_sd : float
         Normal prior of :math:`\mu`. The evidence is already a log hazard, so the slope is a
         recalibration: 1 trusts the boosted models, 0 ignores them; they overfit, hence 1/2 +- 1/2.
@@ -82,8 +82,6 @@ class SurvivalSpec:
     ------
     InputError
         If a setting is out of range.
-    NotBuiltError
-        If the baseline is one that comes later.
 
     References
     ----------
@@ -99,7 +97,7 @@ class SurvivalSpec:
     1.05
     """
 
-    baseline: Literal["weibull", "mspline"] = "weibull"
+    baseline: Literal["weibull", "piecewise", "mspline"] = "weibull"
     n_basis: int = 6
     prior_slope_mean: float = 0.5
     prior_slope_sd: float = 0.5
@@ -119,8 +117,6 @@ class SurvivalSpec:
     max_divergent: float = 0.001
 
     def __post_init__(self) -> None:
-        if self.baseline in _PLANNED:
-            raise NotBuiltError(f"baseline = '{self.baseline}'", _PLANNED[self.baseline])
         faults = Faults()
         if self.baseline not in BASELINES:
             near = nearest_key(str(self.baseline), BASELINES)
@@ -133,8 +129,10 @@ class SurvivalSpec:
                 f"parameterisation '{self.parameterisation}' is not known: "
                 "use 'auto', 'centred' or 'non_centred'"
             )
-        if self.n_basis < SPLINE_DEGREE + 1:
-            faults.add(f"n_basis is {self.n_basis}: use 4 or more cubic splines")
+        least = 2 if self.baseline == "piecewise" else SPLINE_DEGREE + 1
+        what = "intervals" if self.baseline == "piecewise" else "cubic splines"
+        if self.n_basis < least:
+            faults.add(f"n_basis is {self.n_basis}: use {least} or more {what}")
         for name in (field.name for field in dataclasses.fields(self)):
             value = getattr(self, name)
             if name.startswith("prior_") and name != "prior_slope_mean" and not 0 < value < 1e6:

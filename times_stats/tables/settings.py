@@ -216,7 +216,7 @@ _SECTIONS: dict[str, dict[str, tuple[Any, Check]]] = {
         "n_repeats": (4, whole_number(2)),
         "tumour_region": (None, text),
     },
-    "survival": {"baseline": ("weibull", one_of("weibull", "mspline", planned=("piecewise",)))},
+    "survival": {"baseline": ("weibull", one_of("weibull", "piecewise", "mspline"))},
     "compare": {"staging": ((), names(empty=True, known=tuple(SYSTEMS)))},
     "evaluate": {
         "n_folds": (5, whole_number(2)),
