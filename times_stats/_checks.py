@@ -235,7 +235,7 @@ def check_points(points: object, *, name: str = "points") -> FloatArray:
     return np.ascontiguousarray(array)
 
 
-def as_survival_table(y: object) -> pd.DataFrame:
+def as_survival_table(y: object, *, right_censored: bool = True) -> pd.DataFrame:
     """Return an outcome table with float ``time`` and integer ``event``.
 
     Parameters
@@ -243,6 +243,9 @@ def as_survival_table(y: object) -> pd.DataFrame:
     y : DataFrame
         Outcome with the named columns ``time`` (months) and ``event`` (0 or 1), one row per
         patient; other columns are kept.
+    right_censored : bool, default True
+        Whether the caller knows right-censored outcomes only: delayed entry and events found at
+        scans are then refused, not read as something else.
 
     Returns
     -------
@@ -252,7 +255,8 @@ def as_survival_table(y: object) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If `y` is no table, a column is missing, or a value is not allowed.
+        If `y` is no table, a column is missing, a value is not allowed, or the outcome is of a kind
+        that the caller does not know.
 
     Examples
     --------
@@ -269,6 +273,12 @@ def as_survival_table(y: object) -> pd.DataFrame:
             near = nearest_key(name, map(str, y.columns))
             hint = f" (nearest: '{near}')" if near else ""
             faults.add(f"the outcome has no column '{name}'{hint}: name it so")
+    for name in ("entry", "time_lower", "time_upper") if right_censored else ():
+        if name in y.columns and pd.to_numeric(y[name], errors="coerce").fillna(0).ne(0).any():
+            faults.add(
+                f"the outcome has '{name}', and this takes outcomes followed from time zero whose "
+                "events were seen to happen: only fit_survival knows others"
+            )
     faults.raise_if_any()
     time, event = check_survival_arrays(y["time"].to_numpy(), y["event"].to_numpy())
     table = y.copy()

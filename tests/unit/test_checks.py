@@ -91,3 +91,12 @@ def test_a_survival_table_without_its_columns_names_the_nearest():
         as_survival_table(pd.DataFrame({"tme": [1.0]}))
     with pytest.raises(InputError, match="the outcome is a list"):
         as_survival_table([1, 2])
+
+
+@pytest.mark.parametrize("column", ["entry", "time_lower", "time_upper"])
+def test_outcomes_that_are_not_read_are_refused(column):
+    y = pd.DataFrame({"time": [3.0, 5.0], "event": [1, 0], column: [np.nan, 2.0]})
+    with pytest.raises(InputError, match=f"the outcome has '{column}', and this takes outcomes"):
+        as_survival_table(y)
+    assert as_survival_table(y, right_censored=False)[column].tolist()[1] == 2.0
+    assert len(as_survival_table(y.assign(**{column: 0.0}))) == 2

@@ -15,6 +15,7 @@ _EXPORTS = {
     "plot_kaplan_meier": "times_stats.plots.survival_curves",
     "plot_functions": "times_stats.plots.tissue",
     "plot_ladder": "times_stats.plots.ladder",
+    "plot_ranks": "times_stats.plots.ranks",
     "plot_regional_amounts": "times_stats.plots.tissue",
     "plot_survival_curves": "times_stats.plots.survival_curves",
     "plot_tissue": "times_stats.plots.tissue",

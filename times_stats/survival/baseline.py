@@ -49,7 +49,7 @@ class Baseline:
 
 
 def learn_baseline(
-    outcome: SurvivalOutcome, spec: SurvivalSpec
+    outcome: SurvivalOutcome, spec: SurvivalSpec, *, given: Baseline | None = None
 ) -> tuple[Baseline, SurvivalOutcome, BoolArray]:
     """Learn scale and knots of a baseline, and clear up follow-up of length 0.
 
@@ -59,6 +59,8 @@ def learn_baseline(
         Training patients. An event found at a scan counts in the middle of its interval.
     spec : SurvivalSpec
         Form of the baseline.
+    given : Baseline, optional
+        Scale, crude rate and knots in place of those that would be learned.
 
     Returns
     -------
@@ -71,7 +73,8 @@ def learn_baseline(
     Raises
     ------
     InputError
-        If there is no event, no positive time, or fewer distinct event times than knots.
+        If there is no event, no positive time, or fewer distinct event times than knots; or the
+        baseline given is of another kind, or has another number of knots.
 
     Examples
     --------
@@ -96,12 +99,23 @@ def learn_baseline(
     used = positive | shift
     moved = np.where(shift, time[positive].min() / 2, time)
     scale = float(np.median(time[positive]))
+    moved_outcome = dataclasses.replace(outcome, time=np.where(shift, moved, outcome.time))
+    n_shifted, n_uninformative = int(shift.sum()), int((~used).sum())
+    n_inner = spec.n_basis - (1 if spec.baseline == "piecewise" else SPLINE_DEGREE + 1)
+    if given is not None:
+        n_knots = 0 if spec.baseline == "weibull" else n_inner + 2
+        if given.kind != spec.baseline or len(given.knots) != n_knots:
+            raise InputError(
+                f"the baseline given is '{given.kind}' with {len(given.knots)} knots and the "
+                f"specification asks for '{spec.baseline}' with {n_knots}: give one of its kind"
+            )
+        own = dataclasses.replace(given, n_shifted=n_shifted, n_uninformative=n_uninformative)
+        return own, moved_outcome, used
     last = np.where(outcome.is_interval, outcome.upper, moved)
     last_event = float(last[happened].max())
     knots: tuple[float, ...] = ()
     unit = scale
     if spec.baseline != "weibull":
-        n_inner = spec.n_basis - (1 if spec.baseline == "piecewise" else SPLINE_DEGREE + 1)
         knots = event_knots(moved[happened], n_inner=n_inner, last=last_event)
         unit = last_event
     return (
@@ -111,10 +125,10 @@ def learn_baseline(
             log_rate=float(np.log(n_events * unit / (moved - outcome.entry)[used].sum())),
             last_event=last_event,
             knots=knots,
-            n_shifted=int(shift.sum()),
-            n_uninformative=int((~used).sum()),
+            n_shifted=n_shifted,
+            n_uninformative=n_uninformative,
         ),
-        dataclasses.replace(outcome, time=np.where(shift, moved, outcome.time)),
+        moved_outcome,
         used,
     )
 

@@ -91,7 +91,7 @@ def read_outcome(y: object) -> SurvivalOutcome:
     >>> outcome.time.tolist(), outcome.event.tolist(), outcome.upper.tolist()
     ([6.0, 8.0, 5.0], [0, 1, 0], [9.0, nan, nan])
     """
-    table = as_survival_table(y)
+    table = as_survival_table(y, right_censored=False)
     faults = Faults()
     time, event = table["time"].to_numpy(), table["event"].to_numpy()
     entry = _numbers(table, "entry", faults) if "entry" in table else np.zeros(len(table))

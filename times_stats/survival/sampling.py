@@ -15,7 +15,7 @@ import xarray as xr
 from times_stats._checks import as_survival_table, name_rows
 from times_stats._typing import IntArray
 from times_stats.errors import ConvergenceWarning, InputError
-from times_stats.survival.baseline import learn_baseline
+from times_stats.survival.baseline import Baseline, learn_baseline
 from times_stats.survival.build import SurvivalData, build_model, data_arrays
 from times_stats.survival.diagnostics import Diagnostics, diagnose
 from times_stats.survival.draws import data_groups, name_posterior, read_trace
@@ -133,6 +133,7 @@ def fit_survival(
     compiled: CompiledSurvival | None = None,
     cores: int = 1,
     slope_prior: tuple[float, float] | None = None,
+    baseline: Baseline | None = None,
 ) -> SurvivalFit:
     """Fit the survival model to cross-fitted evidence.
 
@@ -158,6 +159,9 @@ def fit_survival(
     slope_prior : tuple of float, optional
         Mean and sd of the prior of the common slope, in place of the specification's: (0, .5) for
         raw region values in place of evidence. No new compilation.
+    baseline : Baseline, optional
+        Scale, crude rate and knots, in place of those learned from these patients: for fits that
+        must share them, and for simulations from the prior, which refers to them.
 
     Returns
     -------
@@ -190,7 +194,7 @@ def fit_survival(
     columns = check_columns(evidence.columns)
     # Sums round by order: in the order of the identifiers, shuffled rows give the same draws.
     evidence = evidence.iloc[np.argsort(evidence.index.astype(str).to_numpy(dtype=str))]
-    outcome = read_outcome(_aligned(evidence, as_survival_table(y)))
+    outcome = read_outcome(_aligned(evidence, as_survival_table(y, right_censored=False)))
     names, codes = _cohort_codes(evidence.index, cohort)
     delayed, found = bool((outcome.entry > 0).any()), bool(outcome.is_interval.any())
     if compiled is None:
@@ -213,14 +217,14 @@ def fit_survival(
     if np.isinf(z).any():
         rows = evidence.index[np.isinf(z).any(axis=1)]
         raise InputError(f"evidence is infinite for patient {name_rows(rows)}: give finite values")
-    baseline, outcome, used = learn_baseline(outcome, spec)
+    learned, outcome, used = learn_baseline(outcome, spec, given=baseline)
     data = SurvivalData(
         columns=columns,
         evidence=np.where(missing, 0.0, z)[used],
         outcome=outcome[used],
         cohort=codes[used],
         n_cohorts=compiled.n_cohorts,
-        baseline=baseline,
+        baseline=learned,
         slope_prior=slope_prior,
         delayed_entry=compiled.delayed_entry,
         interval_censoring=compiled.interval_censoring,
@@ -262,7 +266,7 @@ def fit_survival(
         columns=columns,
         cohorts=names,
         n_cohorts=compiled.n_cohorts,
-        baseline=baseline,
+        baseline=learned,
         diagnostics=diagnostics,
         n=int(used.sum()),
         events=int(data.outcome.has_happened.sum()),

@@ -1,0 +1,65 @@
+"""Ranks of simulation-based calibration against uniform ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from times_stats.errors import InputError
+from times_stats.plots.style import GRID, INK, MUTED, figure_style, new_figure, require_columns
+
+_ACROSS = 4
+
+
+def plot_ranks(ranks: pd.DataFrame, *, largest: int = 100) -> Figure:
+    """Draw the distribution function of each quantity's ranks minus that of uniform ones.
+
+    Parameters
+    ----------
+    ranks : DataFrame
+        From `rank_truths`; studies that were left out do not count.
+    largest : int
+        Largest rank there is.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel a quantity; grey: where 95 % of uniform ranks lie, point by point. A line that
+        rises first and falls later shows posteriors that are too narrow; one that stays above or
+        below 0 shows a bias.
+
+    Raises
+    ------
+    InputError
+        If there is no rank.
+
+    Examples
+    --------
+    >>> ranks = pd.DataFrame({"status": "converged", "slope": np.arange(101)})
+    >>> plot_ranks(ranks).axes[0].get_title(loc="left")
+    'slope'
+    """
+    require_columns(ranks, ["status"], name="ranks")
+    kept = ranks[ranks["status"] != "left out"]
+    names = [name for name in ranks.columns if name not in ("replicate", "n_events", "status")]
+    if not names or kept.empty:
+        raise InputError("ranks hold no study: simulate some with rank_truths")
+    value = np.arange(largest + 1)
+    uniform = (value + 1) / (largest + 1)
+    margin = 1.96 * np.sqrt(uniform * (1 - uniform) / len(kept))
+    down = -(-len(names) // _ACROSS)
+    with figure_style():
+        figure = new_figure(width=8.0, height=0.5 + 1.45 * down)
+        axes = figure.subplots(down, _ACROSS, sharex=True, sharey=True, squeeze=False)
+        for ax, name in zip(axes.ravel(), names, strict=False):
+            found = np.searchsorted(np.sort(kept[name].to_numpy()), value, side="right") / len(kept)
+            ax.fill_between(value, -margin, margin, color=GRID, linewidth=0)
+            ax.axhline(0, color=MUTED, linewidth=0.7)
+            ax.plot(value, found - uniform, color=INK, linewidth=1.2, drawstyle="steps-post")
+            ax.set_title(name.replace("_", " "), fontsize=9, fontweight="normal")
+        for ax in axes.ravel()[len(names) :]:
+            ax.set_axis_off()
+        figure.supxlabel("Rank of the truth", fontsize=9.5)
+        figure.supylabel("Difference from uniform", fontsize=9.5)
+    return figure
