@@ -274,13 +274,26 @@ def as_survival_table(y: object, *, right_censored: bool = True) -> pd.DataFrame
             hint = f" (nearest: '{near}')" if near else ""
             faults.add(f"the outcome has no column '{name}'{hint}: name it so")
     for name in ("entry", "time_lower", "time_upper") if right_censored else ():
-        if name in y.columns and pd.to_numeric(y[name], errors="coerce").fillna(0).ne(0).any():
+        if (
+            name in y.columns
+            and (y[name].notna() & (pd.to_numeric(y[name], errors="coerce") != 0)).any()
+        ):
             faults.add(
                 f"the outcome has '{name}', and this takes outcomes followed from time zero whose "
                 "events were seen to happen: only fit_survival knows others"
             )
     faults.raise_if_any()
     time, event = check_survival_arrays(y["time"].to_numpy(), y["event"].to_numpy())
+    if "cause" in y.columns:
+        cause = pd.to_numeric(y["cause"], errors="coerce").to_numpy(dtype=np.float64)
+        _add_rows(faults, ~np.isin(cause, (0, 1, 2)), "cause is not 0, 1 or 2", "code it so")
+        _add_rows(
+            faults,
+            np.isin(cause, (0, 1, 2)) & ((cause == 1) != (event == 1)),
+            "event and cause disagree",
+            "event is 1 where cause is 1; for a model of another cause leave the column out",
+        )
+        faults.raise_if_any()
     table = y.copy()
     table["time"] = time
     table["event"] = event

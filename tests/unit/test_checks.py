@@ -100,3 +100,12 @@ def test_outcomes_that_are_not_read_are_refused(column):
         as_survival_table(y)
     assert as_survival_table(y, right_censored=False)[column].tolist()[1] == 2.0
     assert len(as_survival_table(y.assign(**{column: 0.0}))) == 2
+    with pytest.raises(InputError, match=f"the outcome has '{column}'"):
+        as_survival_table(y.assign(**{column: ["late", None]}))
+
+
+def test_event_and_cause_that_disagree_are_refused_everywhere():
+    y = pd.DataFrame({"time": [3.0, 5.0], "event": [1, 1], "cause": [1, 2]})
+    with pytest.raises(InputError, match="event and cause disagree in row 1"):
+        as_survival_table(y)
+    assert len(as_survival_table(y.assign(event=[1, 0]))) == 2

@@ -8,12 +8,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from times_stats.errors import ConvergenceWarning, InputError, ModelFileError
 from times_stats.survival.checks import log_likelihood, loo, posterior_summary
 from times_stats.survival.competing import predict_cumulative_incidence
-from times_stats.survival.prediction import linear_predictor, predict_rmst, predict_survival
+from times_stats.survival.prediction import (
+    draw_predictor,
+    linear_predictor,
+    predict_rmst,
+    predict_survival,
+)
 from times_stats.survival.sampling import compile_survival, fit_survival
 from times_stats.survival.spec import SurvivalSpec
 from times_stats.survival.storage import load_posterior, save_posterior
@@ -158,13 +164,18 @@ def test_log_likelihood_of_late_and_scanned_patients(piecewise_fit):
         np.testing.assert_allclose(found.sel(patient=name).to_numpy().ravel(), expected, atol=atol)
 
 
+def without_data(fit):
+    only = {"posterior": fit.posterior["posterior"].to_dataset()}
+    return dataclasses.replace(fit, posterior=xr.DataTree.from_dict(only))
+
+
 def test_cumulative_incidence_is_the_integral_and_adds_up_to_one(weibull_fit, piecewise_fit):
-    new = weibull_fit.evidence.iloc[:3]
+    new, other_fit = weibull_fit.evidence.iloc[:3], without_data(piecewise_fit)
     times = np.array([0.0, 6.0, 24.0, 60.0])
-    first = predict_cumulative_incidence(weibull_fit, piecewise_fit, new, times=times)
-    second = predict_cumulative_incidence(piecewise_fit, weibull_fit, new, times=times)
+    first = predict_cumulative_incidence(weibull_fit, other_fit, new, times=times)
+    second = predict_cumulative_incidence(other_fit, weibull_fit, new, times=times)
     alive = predict_survival(weibull_fit, new, times=times).to_numpy() * predict_survival(
-        piecewise_fit, new, times=times
+        other_fit, new, times=times
     )
     np.testing.assert_allclose(first + second + alive.to_numpy(), 1.0, atol=1e-12)
     assert (first.isel(time=0) == 0).all()
@@ -172,14 +183,60 @@ def test_cumulative_incidence_is_the_integral_and_adds_up_to_one(weibull_fit, pi
     fine = np.linspace(0, 24, 200_001)
     some = [0, 500, 999]
     own = predict_survival(weibull_fit, new.iloc[[0]], times=fine).to_numpy()[some, 0]
-    other = predict_survival(piecewise_fit, new.iloc[[0]], times=fine).to_numpy()[some, 0]
+    other = predict_survival(other_fit, new.iloc[[0]], times=fine).to_numpy()[some, 0]
     middle = (other[:, 1:] + other[:, :-1]) / 2
     wanted = (middle * (own[:, :-1] - own[:, 1:])).sum(axis=1)
     np.testing.assert_allclose(first[some, 0, 2], wanted, rtol=1e-4)
-    assert first["extrapolated"].to_numpy().tolist() == [
-        bool(t > min(weibull_fit.baseline.last_event, piecewise_fit.baseline.last_event))
-        for t in times
+    # Whatever else is asked for.
+    far = predict_cumulative_incidence(weibull_fit, other_fit, new, times=[24.0, 1e6])
+    np.testing.assert_allclose(far[:, :, 0], first[:, :, 2], rtol=1e-3, atol=1e-6)
+    last = min(weibull_fit.baseline.last_event, other_fit.baseline.last_event)
+    assert first["extrapolated"].to_numpy().tolist() == [bool(t > last) for t in times]
+
+
+def test_cumulative_incidence_of_a_hazard_beyond_all_numbers(weibull_fit):
+    posterior = weibull_fit.posterior["posterior"].to_dataset()
+    huge = posterior.assign(intercept=posterior["intercept"] * 0 + 720.0)
+    fit = dataclasses.replace(weibull_fit, posterior=xr.DataTree.from_dict({"posterior": huge}))
+    new = weibull_fit.evidence.iloc[:1] * 0
+    found = predict_cumulative_incidence(fit, fit, new, times=[12.0, 24.0]).to_numpy()
+    np.testing.assert_allclose(found, 0.5, atol=1e-6)
+
+
+def test_two_causes_must_be_two_causes(weibull_fit, piecewise_fit):
+    new = weibull_fit.evidence.iloc[:2]
+    with pytest.raises(InputError, match=r"holds events found at scans.*illness-death"):
+        predict_cumulative_incidence(weibull_fit, piecewise_fit, new, times=[12.0])
+    with pytest.raises(InputError, match="has the event in both models: censor each"):
+        predict_cumulative_incidence(weibull_fit, weibull_fit, new, times=[12.0])
+
+
+def test_effects_of_an_unknown_cohort_are_drawn_apart_for_both_causes(mspline_fit):
+    """With one seed, too: survival of both causes would be narrower were they the same."""
+    fit = without_data(mspline_fit)
+    new = mspline_fit.evidence.iloc[[0]]
+    west = pd.Series(["west"], index=new.index)
+    effect = [
+        draw_predictor(fit, new, cohort=west, stream=stream).to_numpy()[:, 0]
+        - draw_predictor(
+            fit, new, cohort=pd.Series(["east"], index=new.index), stream=stream
+        ).to_numpy()[:, 0]
+        + fit.posterior["posterior"]["cohort_effect"].sel(cohort="east").to_numpy().ravel()
+        for stream in ("unknown cohort", "unknown cohort, competing")
     ]
+    scale = fit.posterior["posterior"]["cohort_scale"].to_numpy().ravel()
+    assert abs(np.corrcoef(effect[0] / scale, effect[1] / scale)[0, 1]) < 0.15
+    np.testing.assert_array_equal(
+        linear_predictor(fit, new, cohort=west),
+        draw_predictor(fit, new, cohort=west, stream="unknown cohort"),
+    )
+
+
+def test_evidence_beyond_all_hazards_is_refused(compiled_weibull):
+    z, y, _ = made_up_study(compiled_weibull.columns)
+    z.iloc[3, 0] = 1e6
+    with pytest.raises(InputError, match="evidence is beyond 500 for patient p003"):
+        fit_survival(WEIBULL, z, y, compiled=compiled_weibull)
 
 
 def test_slope_prior_needs_no_new_compilation(compiled_weibull):

@@ -195,12 +195,31 @@ def test_outcomes_that_cannot_be(columns, message):
         outcome([5.0, 7.0, 9.0], [1, 1, 0], **columns)
 
 
-def test_intervals_entry_and_competing_deaths_together_are_refused():
+def test_scans_and_competing_deaths_together_are_refused():
     columns = {
-        "entry": [1.0, 0.0, 0.0],
         "time_lower": [3.0, np.nan, np.nan],
         "time_upper": [5.0, np.nan, np.nan],
     }
-    assert outcome([5.0, 7.0, 9.0], [1, 1, 0], cause=[1, 1, 0], **columns).entry[0] == 1
+    assert outcome([5.0, 7.0, 9.0], [1, 1, 0], cause=[1, 1, 0], **columns).is_interval[0]
     with pytest.raises(InputError, match=r"competing deaths \(patient 2\).*illness-death"):
         outcome([5.0, 7.0, 9.0], [1, 1, 0], cause=[1, 1, 2], **columns)
+
+
+def test_event_and_cause_agree():
+    assert outcome([5.0, 7.0], [1, 0], cause=[1, 2], entry=[1.0, 0.0]).event.tolist() == [1, 0]
+    with pytest.raises(InputError, match="event and cause disagree in row 1: event is 1 where"):
+        outcome([5.0, 7.0], [1, 1], cause=[1, 2])
+    with pytest.raises(InputError, match="cause is not 0, 1 or 2 in row 1"):
+        outcome([5.0, 7.0], [1, 0], cause=[1, "death"])
+
+
+def test_bounds_that_differ_by_rounding_are_one_time():
+    found = outcome(
+        [15 / 30.4375, 6.0],
+        [1, 1],
+        time_lower=[15 * (1 / 30.4375), np.nextafter(6, 0)],
+        time_upper=[15 / 30.4375, 6.0],
+    )
+    assert not found.is_interval.any()
+    assert found.event.tolist() == [1, 1]
+    assert found.time.tolist() == [15 / 30.4375, 6.0]

@@ -5,27 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy.stats import binom
 
 from times_stats.errors import InputError
 from times_stats.plots.style import GRID, INK, MUTED, figure_style, new_figure, require_columns
+from times_stats.survival.sbc import N_RANKS, check_ranks
 
 _ACROSS = 4
 
 
-def plot_ranks(ranks: pd.DataFrame, *, largest: int = 100) -> Figure:
+def plot_ranks(ranks: pd.DataFrame) -> Figure:
     """Draw the distribution function of each quantity's ranks minus that of uniform ones.
 
     Parameters
     ----------
     ranks : DataFrame
         From `rank_truths`; studies that were left out do not count.
-    largest : int
-        Largest rank there is.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One panel a quantity; grey: where 95 % of uniform ranks lie, point by point. A line that
+        One panel a quantity; grey: where the lines of all quantities lie together with probability
+        .99 if all ranks are uniform (see `check_ranks`). A line that
         rises first and falls later shows posteriors that are too narrow; one that stays above or
         below 0 shows a bias.
 
@@ -45,16 +46,18 @@ def plot_ranks(ranks: pd.DataFrame, *, largest: int = 100) -> Figure:
     names = [name for name in ranks.columns if name not in ("replicate", "n_events", "status")]
     if not names or kept.empty:
         raise InputError("ranks hold no study: simulate some with rank_truths")
-    value = np.arange(largest + 1)
-    uniform = (value + 1) / (largest + 1)
-    margin = 1.96 * np.sqrt(uniform * (1 - uniform) / len(kept))
+    value = np.arange(N_RANKS + 1)
+    uniform = (value + 1) / (N_RANKS + 1)
+    limit = float(check_ranks(kept)["limit"].iloc[0])
+    low = binom.ppf(limit / 2, len(kept), uniform) / len(kept) - uniform
+    high = binom.isf(limit / 2, len(kept), uniform) / len(kept) - uniform
     down = -(-len(names) // _ACROSS)
     with figure_style():
         figure = new_figure(width=8.0, height=0.5 + 1.45 * down)
         axes = figure.subplots(down, _ACROSS, sharex=True, sharey=True, squeeze=False)
         for ax, name in zip(axes.ravel(), names, strict=False):
             found = np.searchsorted(np.sort(kept[name].to_numpy()), value, side="right") / len(kept)
-            ax.fill_between(value, -margin, margin, color=GRID, linewidth=0)
+            ax.fill_between(value, low, high, color=GRID, linewidth=0)
             ax.axhline(0, color=MUTED, linewidth=0.7)
             ax.plot(value, found - uniform, color=INK, linewidth=1.2, drawstyle="steps-post")
             ax.set_title(name.replace("_", " "), fontsize=9, fontweight="normal")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.survival.hazard import baseline_cumulative_hazard
-from times_stats.survival.prediction import check_times, linear_predictor
+from times_stats.survival.outcomes import HIDDEN
+from times_stats.survival.prediction import check_times, draw_predictor
 from times_stats.survival.result import SurvivalFit
 
-_CELLS = 400  # of the time axis, narrower towards 0, where a Weibull hazard may be infinite
+_CELLS = 400  # between two times; narrower towards 0, where a Weibull hazard may be infinite
+_LARGEST = 1e300  # cumulative hazard: nobody is left long before
 
 
 def predict_cumulative_incidence(
@@ -57,14 +62,17 @@ def predict_cumulative_incidence(
     Raises
     ------
     InputError
-        If columns or patients do not fit, or a time is negative or not finite.
+        If columns or patients do not fit, or a time is negative or not finite; if a model holds
+        events found at scans; if the models are of different patients, or a patient has the event
+        in both.
 
     Notes
     -----
-    The likelihood factorises over causes, so draws of the two fits may be paired as they come. The
-    integral is a sum over 400 cells of the time axis, cut at the times asked for, in each of which
-    the share of the event among all events is that of the cumulative hazards: the incidences of
-    both causes and the survival from both add up to 1 exactly. Prentice et al. (1978),
+    The likelihood factorises over causes, so draws of the two fits may be paired as they come; the
+    effects of an unknown cohort are drawn apart for both. The integral is a sum over 400 cells
+    between each two of the times asked for, in each of which the share of the event among all
+    events is that of the cumulative hazards: the incidences of both causes and the survival from
+    both add up to 1 exactly. Prentice et al. (1978),
     doi:10.2307/2530374.
 
     Examples
@@ -73,15 +81,22 @@ def predict_cumulative_incidence(
     >>> predict_cumulative_incidence(recurrence, death, new, times=[24.0])  # doctest: +SKIP
     """
     grid = check_times(times)
-    last = float(grid.max(initial=0.0))
-    edges = np.union1d(last * np.linspace(0.0, 1.0, _CELLS + 1) ** 2, grid)
-    hazards = [_hazards(each, new, edges, cohort) for each in (fit, competing)]
+    _check_causes(fit, competing)
+    edges = _cells(grid)
+    hazards = [
+        _hazards(each, new, edges, cohort, stream)
+        for each, stream in ((fit, "unknown cohort"), (competing, "unknown cohort, competing"))
+    ]
     n = min(hazard[0].shape[0] for hazard in hazards)
     patients = np.array(new.index.astype(str), dtype=str)
     found = np.empty((n, len(patients), grid.size))
     position = np.searchsorted(edges, grid)
     for row in range(len(patients)):
-        own, other = (relative[:n, row, None] * base[:n] for relative, base in hazards)
+        with np.errstate(over="ignore"):
+            own, other = (
+                np.minimum(relative[:n, row, None] * base[:n], _LARGEST)
+                for relative, base in hazards
+            )
         more, all_more = np.diff(own, axis=1), np.diff(own + other, axis=1)
         survival = np.exp(-(own + other))
         share = np.divide(more, all_more, out=np.zeros_like(more), where=all_more > 0)
@@ -97,12 +112,56 @@ def predict_cumulative_incidence(
     )
 
 
+def _check_causes(fit: SurvivalFit, competing: SurvivalFit) -> None:
+    """Refuse fits that cannot be two causes of the same patients, as far as data are there."""
+    found = [
+        each.posterior["observed_data"].to_dataset()
+        for each in (fit, competing)
+        if "observed_data" in each.posterior.children
+    ]
+    for data in found:
+        if "time_upper" in data and np.isfinite(data["time_upper"].to_numpy()).any():
+            raise InputError(f"a model holds events found at scans: {HIDDEN}")
+    if len(found) < 2:
+        return
+    names = [set(data["patient"].to_numpy().tolist()) for data in found]
+    if names[0] != names[1]:
+        raise InputError("the models were fitted to different patients: fit both to the same ones")
+    first, second = (
+        set(data["patient"].to_numpy()[data["event"].to_numpy() == 1].tolist()) for data in found
+    )
+    if first & second:
+        raise InputError(
+            f"patient {name_rows(sorted(first & second))} has the event in both models: censor "
+            "each at the other cause"
+        )
+
+
+def _cells(times: FloatArray) -> FloatArray:
+    """Edges of 400 cells before the first time asked for, and between each two."""
+    limits = np.unique(np.concatenate([[0.0], times]))
+    parts = [limits[:1]]
+    for number, (low, high) in enumerate(itertools.pairwise(limits)):
+        step = np.linspace(0.0, 1.0, _CELLS + 1)[1:] ** (2 if number == 0 else 1)
+        part = low + (high - low) * step
+        part[-1] = high
+        parts.append(part)
+    return np.concatenate(parts)
+
+
 def _hazards(
-    fit: SurvivalFit, new: pd.DataFrame, times: FloatArray, cohort: pd.Series | None
+    fit: SurvivalFit,
+    new: pd.DataFrame,
+    times: FloatArray,
+    cohort: pd.Series | None,
+    stream: str,
 ) -> tuple[FloatArray, FloatArray]:
     """Relative hazard of each patient, and the cumulative hazard at evidence 0, by draw."""
     if not len(new):
         raise InputError("the evidence holds no patient: give one at least")
-    relative = np.exp(linear_predictor(fit, new, cohort=cohort).to_numpy())
     posterior = fit.posterior["posterior"].to_dataset()
-    return relative, baseline_cumulative_hazard(fit.baseline, posterior, times)
+    with np.errstate(over="ignore", invalid="ignore"):
+        relative = np.exp(draw_predictor(fit, new, cohort=cohort, stream=stream).to_numpy())
+        base = baseline_cumulative_hazard(fit.baseline, posterior, times)
+    # A level beyond all numbers times nothing, at time 0, is nothing.
+    return np.minimum(relative, _LARGEST), np.nan_to_num(base, nan=0.0, posinf=_LARGEST)

@@ -12,6 +12,11 @@ from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
 
 _BOUNDS = ("time_lower", "time_upper")
+HIDDEN = (
+    "an event between the last scan and the death is never found, which needs an illness-death "
+    "model, and this is none"
+)
+_SAME_TIME = 1e-6  # relative: days turned into months in two ways
 _COMPETING = 2  # code of `cause` for an event that precludes the one of interest
 
 
@@ -69,7 +74,9 @@ def read_outcome(y: object) -> SurvivalOutcome:
         ``time`` (months) and ``event`` (1 where it happened), one row per patient. Optional
         ``entry``: months after time zero at which follow-up began, 0 for most. Optional
         ``time_lower`` and ``time_upper``: last scan without the event and the scan that found it,
-        missing where its time is known. Optional ``cause``, whose code 2 is a competing death.
+        missing where its time is known (bounds within a millionth of each other are one time). A
+        patient followed by scans whose event was not found is censored at the last scan. Optional
+        ``cause``, whose code 2 is a competing death.
 
     Returns
     -------
@@ -79,9 +86,9 @@ def read_outcome(y: object) -> SurvivalOutcome:
     ------
     InputError
         If a column is missing or not numeric; entry does not come before the time; bounds do not
-        hold the time or belong to a patient without the event; or delayed entry, intervals and
-        competing deaths come together: whether an event came before the death is then hidden, and
-        needs an illness-death model.
+        hold the time or belong to a patient without the event; `event` and `cause` disagree; or
+        events found at scans come with competing deaths: an event between the last scan and the
+        death is never found, and needs an illness-death model.
 
     Examples
     --------
@@ -110,14 +117,12 @@ def read_outcome(y: object) -> SurvivalOutcome:
     late = ~unknown & np.isfinite(upper) & (entry > time) & (entry > 0)
     _add(faults, table, late, "entry comes after time_lower", "a patient enters free of the event")
     faults.raise_if_any()
-    if (entry > 0).any() and np.isfinite(upper).any() and "cause" in table:
+    if np.isfinite(upper).any() and "cause" in table:
         competing = pd.to_numeric(table["cause"], errors="coerce") == _COMPETING
         if competing.any():
             raise InputError(
-                "the outcome holds delayed entry, events found at scans, and competing deaths "
-                f"(patient {name_rows(table.index[competing])}): whether the event came before the "
-                "death is hidden, and needs an illness-death model, which this is not; leave one "
-                "of the three out"
+                "the outcome holds events found at scans, and competing deaths "
+                f"(patient {name_rows(table.index[competing])}): {HIDDEN}"
             )
     return SurvivalOutcome(time, event, entry, upper)
 
@@ -147,9 +152,10 @@ def _intervals(
         "time_lower and time_upper are given without the event",
         "leave them empty, or code the event 1",
     )
-    outside = both & (event == 1) & ~((lower <= time) & (time <= upper))
+    near = 1 + _SAME_TIME
+    outside = both & (event == 1) & ~((lower <= time * near) & (time <= upper * near))
     _add(faults, table, outside, "time lies outside time_lower and time_upper", "correct them")
-    found = both & (event == 1) & (lower < upper)
+    found = both & (event == 1) & (lower < upper * (1 - _SAME_TIME))
     return (
         np.where(found, lower, time),
         np.where(found, 0, event).astype(np.int64),

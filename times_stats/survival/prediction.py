@@ -50,11 +50,30 @@ def linear_predictor(
     >>> from times_stats.survival import linear_predictor
     >>> linear_predictor(fit, new).mean("sample")  # doctest: +SKIP
     """
+    return draw_predictor(fit, new, cohort=cohort, stream="unknown cohort")
+
+
+def draw_predictor(
+    fit: SurvivalFit, new: pd.DataFrame, *, cohort: pd.Series | None, stream: str
+) -> xr.DataArray:
+    """Draw the linear predictor with a random stream of its own for unknown cohorts.
+
+    Parameters
+    ----------
+    fit, new, cohort
+        As in `linear_predictor`.
+    stream : str
+        Name of the stream: two models of one prediction must not share theirs.
+
+    Returns
+    -------
+    DataArray
+    """
     evidence, n_filled = _checked_evidence(fit, new)
     posterior = fit.posterior["posterior"].to_dataset()
     eta = weighted_sums(stacked(posterior, "beta"), evidence)
     if fit.n_cohorts > 1:
-        eta = eta + _cohort_draws(fit, posterior, new.index, cohort)
+        eta = eta + _cohort_draws(fit, posterior, new.index, cohort, stream)
     return xr.DataArray(
         eta,
         dims=("sample", "patient"),
@@ -238,7 +257,11 @@ def _checked_evidence(fit: SurvivalFit, new: pd.DataFrame) -> tuple[FloatArray, 
 
 
 def _cohort_draws(
-    fit: SurvivalFit, posterior: xr.Dataset, index: pd.Index, cohort: pd.Series | None
+    fit: SurvivalFit,
+    posterior: xr.Dataset,
+    index: pd.Index,
+    cohort: pd.Series | None,
+    stream: str,
 ) -> FloatArray:
     known = {name: number for number, name in enumerate(fit.cohorts)}
     effects = stacked(posterior, "cohort_effect")
@@ -257,7 +280,7 @@ def _cohort_draws(
         if code >= 0 and name in known:
             effect = effects[:, known[name]]
         else:
-            rng = spawn_rng(fit.seed, "unknown cohort", name)
+            rng = spawn_rng(fit.seed, stream, name)
             effect = scale * rng.standard_normal(scale.size)
         drawn[:, codes == code] = effect[:, None]
     return drawn

@@ -23,10 +23,11 @@ class SurvivalFit:
         What was fitted.
     posterior : DataTree
         ArviZ groups ``posterior``, ``sample_stats``, and the training data in ``constant_data``
-        (``evidence``, ``cohort_index``) and ``observed_data`` (``time``, ``event``), absent when
-        saved without. Quantities: ``slope`` (mu), ``beta`` (coefficient), ``effect`` and
-        ``effect_scale``, ``intercept`` (log cumulative hazard at evidence 0: at
-        ``baseline.time_scale`` for the Weibull, at the last knot for M-splines), ``shape`` or
+        (``evidence``, ``cohort_index``) and ``observed_data`` (``time``, ``event``, and
+        ``entry``, ``time_upper`` where the model has room for them), absent when saved without.
+        Quantities: ``slope`` (mu), ``beta`` (coefficient), ``effect`` and ``effect_scale``,
+        ``intercept`` (log cumulative hazard at evidence 0: at
+        ``baseline.time_scale`` for the Weibull, at the last knot for the others), ``shape`` or
         ``weight`` and ``smoothness``, ``cohort_effect`` and ``cohort_scale``.
     columns : MultiIndex
         Marker and region of each coefficient.

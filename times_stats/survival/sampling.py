@@ -24,6 +24,8 @@ from times_stats.survival.outcomes import SurvivalOutcome, read_outcome
 from times_stats.survival.result import SurvivalFit
 from times_stats.survival.spec import SurvivalSpec
 
+_LARGEST_EVIDENCE = 500.0  # a relative hazard of e^500
+
 __all__ = ["CompiledSurvival", "Diagnostics", "SurvivalFit", "compile_survival", "fit_survival"]
 
 
@@ -214,6 +216,12 @@ def fit_survival(
             raise InputError(f"the data need a model compiled with {option}=True: compile it so")
     z = evidence.to_numpy(dtype=np.float64)
     missing = np.isnan(z)
+    huge = (np.isfinite(z) & (np.abs(z) > _LARGEST_EVIDENCE)).any(axis=1)
+    if huge.any():
+        raise InputError(
+            f"evidence is beyond {_LARGEST_EVIDENCE:g} for patient "
+            f"{name_rows(evidence.index[huge])}: give log hazards, or standardised values"
+        )
     if np.isinf(z).any():
         rows = evidence.index[np.isinf(z).any(axis=1)]
         raise InputError(f"evidence is infinite for patient {name_rows(rows)}: give finite values")
@@ -244,6 +252,7 @@ def fit_survival(
     )
     draws, statistics = read_trace(trace)
     posterior = name_posterior(draws, columns, compiled.design, compiled.n_cohorts, arrays, names)
+    centred = arrays.get("centred", np.zeros(2))
     diagnostics = diagnose(
         posterior.drop_vars("effect", errors="ignore"), statistics["diverging"].to_numpy(), spec
     )
@@ -273,7 +282,7 @@ def fit_survival(
         n_filled=int(missing[used].sum()),
         seed=seed,
         slope_prior=(float(arrays["prior"][0]), float(arrays["prior"][1])),
-        centred=(bool(arrays["centred"][0]), bool(arrays["centred"][1])),
+        centred=(bool(centred[0]), bool(centred[1])),
     )
 
 

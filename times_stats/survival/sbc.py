@@ -36,6 +36,7 @@ _LEAST_EVENTS = 5
 _PATIENT = 0.5  # evidence of the new patient whose survival is ranked
 _BISECTIONS = 60
 _AT_ONCE = 1000  # simulated series of ranks
+_BEYOND = 100  # of them that shall lie beyond the limit
 
 
 def rank_truths(
@@ -101,8 +102,10 @@ def rank_truths(
         raise InputError("n_replicates and n_patients: use 1 or more")
     if kind not in ("right", "delayed", "interval"):
         raise InputError(f"kind is {kind!r}: use 'right', 'delayed' or 'interval'")
+    if spec.chains * spec.draws < N_RANKS:
+        raise InputError(f"{spec.chains * spec.draws} draws are fewer than {N_RANKS}: draw more")
     baseline = reference_baseline(spec)
-    cohorts = tuple(f"cohort {number}" for number in range(1, compiled.n_cohorts + 1))
+    cohorts = tuple(f"cohort {number:05d}" for number in range(1, compiled.n_cohorts + 1))
     rows = []
     for number in range(first, first + n_replicates):
         rng = spawn_rng(seed, "calibration", number)
@@ -267,7 +270,7 @@ _TRACKED = (
 
 
 def check_ranks(
-    ranks: pd.DataFrame, *, prob: float = 0.99, n_simulations: int = 20_000, seed: int = 0
+    ranks: pd.DataFrame, *, prob: float = 0.99, n_simulations: int | None = None, seed: int = 0
 ) -> pd.DataFrame:
     """Hold ranks against uniform ones, all quantities together.
 
@@ -277,8 +280,8 @@ def check_ranks(
         From `rank_truths`; studies that were left out do not count.
     prob : float
         Probability that every quantity of a right posterior lies inside.
-    n_simulations : int
-        Simulated series of uniform ranks.
+    n_simulations : int, optional
+        Simulated series of uniform ranks; as many that a hundred lie beyond the limit, if left out.
     seed : int
         Of these.
 
@@ -315,16 +318,20 @@ def check_ranks(
     if not names or kept.empty:
         raise InputError("ranks hold no study: simulate some with rank_truths")
     n = len(kept)
-    rng = spawn_rng(seed, "uniform ranks")
+    if n_simulations is None:
+        n_simulations = int(np.ceil(_BEYOND * len(names) / (1 - prob)))
+    rng, table = spawn_rng(seed, "uniform ranks"), _tail_table(n)
     tails = np.concatenate(
         [
-            _smallest_tail(rng.integers(0, N_RANKS + 1, (min(_AT_ONCE, n_simulations - k), n)))
+            _smallest_tail(
+                rng.integers(0, N_RANKS + 1, (min(_AT_ONCE, n_simulations - k), n)), table
+            )
             for k in range(0, n_simulations, _AT_ONCE)
         ]
     )
     limit = float(np.quantile(tails, (1 - prob) / len(names)))
     values = kept[names].to_numpy(dtype=np.int64).T
-    found = _smallest_tail(values)
+    found = _smallest_tail(values, table)
     uniform = np.arange(1, N_RANKS + 2) / (N_RANKS + 1)
     deviation = [float(np.abs(_below(row[None])[0] / n - uniform).max()) for row in values]
     return pd.DataFrame(
@@ -347,11 +354,14 @@ def _below(series: np.ndarray) -> np.ndarray:
     return np.asarray(np.cumsum(counts, axis=1))
 
 
-def _smallest_tail(series: np.ndarray) -> FloatArray:
-    """Smallest two-sided binomial tail of the distribution function of each series."""
-    below, n = _below(series)[:, :-1], series.shape[1]
+def _tail_table(n: int) -> FloatArray:
+    """Two-sided binomial tail of every count at every value but the last, shape (n + 1, 100)."""
     probability = np.arange(1, N_RANKS + 1) / (N_RANKS + 1)
-    lower = binom.cdf(np.arange(n + 1)[:, None], n, probability)  # tabulated once for all series
-    upper = binom.sf(np.arange(n + 1)[:, None] - 1, n, probability)
-    both = 2 * np.minimum(lower, upper)
-    return np.asarray(both[below, np.arange(N_RANKS)].min(axis=1))
+    counts = np.arange(n + 1)[:, None]
+    lower, upper = binom.cdf(counts, n, probability), binom.sf(counts - 1, n, probability)
+    return np.asarray(2 * np.minimum(lower, upper))
+
+
+def _smallest_tail(series: np.ndarray, table: FloatArray) -> FloatArray:
+    """Smallest tail along the distribution function of each series."""
+    return np.asarray(table[_below(series)[:, :-1], np.arange(N_RANKS)].min(axis=1))

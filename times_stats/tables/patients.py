@@ -29,6 +29,15 @@ PLANNED = {
     "treatment": "treatment benefit",
 }
 
+_REMEDY = {
+    **dict.fromkeys(
+        ("entry", "time_lower", "time_upper", "cause"),
+        "studies are followed from time zero and right-censored, survival.fit_survival knows more; "
+        "leave such patients out, then the column",
+    ),
+    "treatment": "remove or rename it",
+}
+
 
 def check_patients(
     table: pd.DataFrame,
@@ -81,7 +90,7 @@ def check_patients(
         declared = columns.pop(name, None)
         changes_meaning = name != "treatment" and name in table.columns
         if declared is not None or changes_meaning:
-            faults.add(f"column '{name}' ({part}) is not built yet: remove or rename it")
+            faults.add(f"column '{name}' ({part}) is not built yet: {_REMEDY[name]}")
     if table.empty:
         faults.add("the table has no rows: give one row per patient")
         faults.raise_if_any("patients")

@@ -69,7 +69,7 @@ class SurvivalSettings:
     Attributes
     ----------
     baseline : str
-        Baseline hazard: ``weibull`` or ``mspline``.
+        Baseline hazard: ``weibull``, ``piecewise`` or ``mspline``.
 
     Examples
     --------
