@@ -82,7 +82,10 @@ def seen_late_and_at_scans(y, rng):
     return y[there], there
 
 
-@pytest.mark.parametrize(("kind", "n_cohorts"), [("weibull", 1), ("piecewise", 1), ("mspline", 3)])
+@pytest.mark.parametrize(
+    ("kind", "n_cohorts", "n_studies"),
+    [("weibull", 1, N_STUDIES), ("piecewise", 1, N_STUDIES // 2), ("mspline", 3, N_STUDIES)],
+)
 def test_intervals_cover_and_estimates_are_unbiased(
     compiled_weibull, compiled_piecewise, compiled_mspline, kind, n_cohorts, n_studies
 ):
