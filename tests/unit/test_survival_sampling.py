@@ -187,6 +187,11 @@ def test_cumulative_incidence_is_the_integral_and_adds_up_to_one(weibull_fit, pi
     middle = (other[:, 1:] + other[:, :-1]) / 2
     wanted = (middle * (own[:, :-1] - own[:, 1:])).sum(axis=1)
     np.testing.assert_allclose(first[some, 0, 2], wanted, rtol=1e-4)
+    assert first.attrs["n_filled"] == 0
+    lacking = new.copy()
+    lacking.iloc[0] = np.nan
+    gap = predict_cumulative_incidence(weibull_fit, other_fit, lacking, times=[24.0])
+    assert gap.attrs["n_filled"] == new.shape[1]
     # Whatever else is asked for.
     far = predict_cumulative_incidence(weibull_fit, other_fit, new, times=[24.0, 1e6])
     np.testing.assert_allclose(far[:, :, 0], first[:, :, 2], rtol=1e-3, atol=1e-6)

@@ -58,6 +58,7 @@ def predict_cumulative_incidence(
     DataArray
         Dims ``sample, patient, time``; coordinate ``extrapolated`` as in `predict_survival`, by
         the model that ends earlier. Samples beyond those of the smaller posterior are left out.
+        Attribute ``n_filled`` counts missing evidence, which became 0.
 
     Raises
     ------
@@ -81,6 +82,8 @@ def predict_cumulative_incidence(
     >>> predict_cumulative_incidence(recurrence, death, new, times=[24.0])  # doctest: +SKIP
     """
     grid = check_times(times)
+    if not len(new):
+        raise InputError("the evidence holds no patient: give one at least")
     _check_causes(fit, competing)
     edges = _cells(grid)
     hazards = [
@@ -109,6 +112,7 @@ def predict_cumulative_incidence(
         dims=("sample", "patient", "time"),
         coords={"patient": patients, "time": grid, "extrapolated": ("time", grid > seen)},
         name="cumulative_incidence",
+        attrs={"n_filled": int(new.isna().to_numpy().sum())},
     )
 
 
@@ -157,8 +161,6 @@ def _hazards(
     stream: str,
 ) -> tuple[FloatArray, FloatArray]:
     """Relative hazard of each patient, and the cumulative hazard at evidence 0, by draw."""
-    if not len(new):
-        raise InputError("the evidence holds no patient: give one at least")
     posterior = fit.posterior["posterior"].to_dataset()
     with np.errstate(over="ignore", invalid="ignore"):
         relative = np.exp(draw_predictor(fit, new, cohort=cohort, stream=stream).to_numpy())
