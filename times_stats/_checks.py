@@ -80,6 +80,29 @@ class Faults:
             raise InputError(self.messages, source=source)
 
 
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """Return the words that point to the nearest known name; empty if none is near.
+
+    Parameters
+    ----------
+    name : str
+        What was written.
+    known : iterable of str
+        What could have been meant.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> nearest_hint("vent", ["time", "event"]), nearest_hint("x", ["time", "event"])
+    (" (nearest: 'event')", '')
+    """
+    near = nearest_key(name, known)
+    return f" (nearest: '{near}')" if near else ""
+
+
 def name_rows(ids: Iterable[object]) -> str:
     """Name at most five rows, and count the others.
 
@@ -270,8 +293,7 @@ def as_survival_table(y: object, *, right_censored: bool = True) -> pd.DataFrame
     faults = Faults()
     for name in ("time", "event"):
         if name not in y.columns:
-            near = nearest_key(name, map(str, y.columns))
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(name, map(str, y.columns))
             faults.add(f"the outcome has no column '{name}'{hint}: name it so")
     for name in ("entry", "time_lower", "time_upper") if right_censored else ():
         if (

@@ -306,20 +306,28 @@ def test_faults_of_cells_are_raised_before_anything_is_measured(spoil, message, 
         measure_cells(source, plan=PLAN, patient_ids=["p0", "p1", "p2"])
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_fault_inside_a_worker_reaches_the_caller_and_files_are_released(jobs, cells, monkeypatch):
-    honest, released = measuring.iterate_images, []
+@pytest.fixture
+def released(monkeypatch):
+    """Fill with one entry each time a stream of images is closed."""
+    honest, closed = measuring.iterate_images, []
 
     def watched(source):
         try:
             yield from honest(source)
         finally:
-            released.append(True)
+            closed.append(True)
 
+    monkeypatch.setattr(measuring, "iterate_images", watched)
+    return closed
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_fault_inside_a_worker_reaches_the_caller_and_files_are_released(
+    jobs, cells, released, monkeypatch
+):
     def broken(cells, **_):
         raise InputError(f"image {cells.image_id[:2]} is odd")
 
-    monkeypatch.setattr(measuring, "iterate_images", watched)
     monkeypatch.setattr(measuring, "measure_image", broken)
     with (
         joblib.parallel_config("threading"),
@@ -329,19 +337,10 @@ def test_fault_inside_a_worker_reaches_the_caller_and_files_are_released(jobs, c
     assert released == [True]
 
 
-def test_stop_asked_for_between_images_releases_the_files(cells, monkeypatch):
-    honest, released = measuring.iterate_images, []
-
-    def watched(source):
-        try:
-            yield from honest(source)
-        finally:
-            released.append(True)
-
+def test_stop_asked_for_between_images_releases_the_files(cells, released):
     def stop():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measuring, "iterate_images", watched)
     with pytest.raises(KeyboardInterrupt):
         measure_cells(cells_from_frame(cells), plan=PLAN, advance=stop)
     assert released == [True]

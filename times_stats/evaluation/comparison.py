@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from times_stats._checks import Faults, as_survival_table, name_rows, nearest_key
+from times_stats._checks import Faults, as_survival_table, name_rows, nearest_hint
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.evaluation.inputs import check_probabilities, check_times
@@ -282,8 +282,7 @@ def _check_names(models: list[Prediction], references: Sequence[str], null: str 
         faults.add("a model has an empty name: name it")
     for role, wanted in [*(("reference", r) for r in references), ("null", null)]:
         if wanted is not None and wanted not in names:
-            near = nearest_key(wanted, names)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(wanted, names)
             faults.add(f"{role} '{wanted}' is not a model{hint}: use one of {', '.join(names)}")
     null_model = next((model for model in models if model.name == null), None)
     if null_model is not None and null_model.survival is None:

@@ -107,24 +107,22 @@ def _curves(
     first, second = located.points[own], located.points[located.is_marker[TUMOUR]]
     alone = _shortage(located, plan, own, of_both=False)
     paired = _shortage(located, plan, own, of_both=True)
-    curves: dict[str, tuple[str, str, Callable[[Window], FloatArray]]] = {
+    curves: dict[str, tuple[str, Callable[[Window], FloatArray]]] = {
         "l_tumour": (
             paired,
-            UNSEEN,
             lambda w: _l_minus_r(
                 cross_k(first, second, window=w, r=radii, correction=plan.correction), radii
             ),
         ),
         "l_self": (
             alone,
-            UNSEEN,
             lambda w: _l_minus_r(
                 ripley_k(first, window=w, r=radii, correction=plan.correction), radii
             ),
         ),
-        "g_tumour": (paired, UNSEEN, lambda w: _seen_g(first, second, w, radii)),
+        "g_tumour": (paired, lambda w: _seen_g(first, second, w, radii)),
     }
-    for statistic, (why, gap, measure) in curves.items():
+    for statistic, (why, measure) in curves.items():
         if window is None or why:
             for r in radii:
                 yield MeasuredRow(IMAGE, marker, statistic, float(r), np.nan, 0.0, why)
@@ -132,7 +130,7 @@ def _curves(
         values = np.where(is_narrow, np.nan, measure(window))
         for r, value, narrow in zip(radii, values, is_narrow, strict=True):
             known = bool(np.isfinite(value))
-            reason = "" if known else SMALL_WINDOW if narrow else gap
+            reason = "" if known else SMALL_WINDOW if narrow else UNSEEN
             weight = float(own.sum()) if known else 0.0
             yield MeasuredRow(IMAGE, marker, statistic, float(r), float(value), weight, reason)
 

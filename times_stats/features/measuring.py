@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 from joblib import Parallel, delayed
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint
 from times_stats.errors import InputError
 from times_stats.features.cell_plan import CellPlan
 from times_stats.features.image_measures import ImageMeasures, measure_image
@@ -131,26 +131,27 @@ def _collected(
         [*keys, "marker", "statistic", "region", "r"], kind="stable", ignore_index=True
     )
     loose = (summary["cells_reach"] < _LEAST_REACH) & (summary["n_cells"] >= _LEAST_CELLS)
-    summary["n_loose"] = summary["n_cells"].where(loose, 0)
-    summary["n_unplaced"] = summary["n_cells"].where(summary["area_mm2"].isna(), 0)
-    for column, what in (
-        ("n_unplaced", "cells of images without a window, not measured"),
-        ("n_loose", "cells that reach over less than half of their window: check its unit"),
-        ("n_outside", "cells outside the window, left out"),
-        ("n_without_area", "cells of a region without area, left out"),
+    unplaced = summary["area_mm2"].isna()
+    for n_cells, what in (
+        (summary["n_cells"].where(unplaced, 0), "cells of images without a window, not measured"),
+        (
+            summary["n_cells"].where(loose, 0),
+            "cells that reach over less than half of their window: check its unit",
+        ),
+        (summary["n_outside"], "cells outside the window, left out"),
+        (summary["n_without_area"], "cells of a region without area, left out"),
     ):
-        touched = summary[summary[column] > 0]
+        touched = summary[n_cells > 0]
         if len(touched):
             row = {
                 "what": what,
-                "n_cells": int(touched[column].sum()),
+                "n_cells": int(n_cells.sum()),
                 "n_images": len(touched),
                 "n_patients": touched["patient_id"].nunique(),
                 "images": name_rows(touched["image_id"]),
                 "patients": name_rows(touched["patient_id"]),
             }
             counts = pd.concat([counts, pd.DataFrame([row])], ignore_index=True)
-    summary = summary.drop(columns=["n_loose", "n_unplaced"])
     return CellMeasures(
         images=images,
         patients=pool_images(images),
@@ -218,8 +219,7 @@ def complete_plan(
         for name in names:
             allowed = known if where == "markers" else types
             if name not in allowed and name not in declared:
-                near = nearest_key(name, allowed)
-                hint = f" (nearest: '{near}')" if near else ""
+                hint = nearest_hint(name, allowed)
                 faults.add(f"{where} names '{name}', which no cell is{hint}: correct it")
     for name in types:
         parts = [part.strip() for part in name.split(":")]
@@ -255,6 +255,5 @@ def _check_tumour_regions(
         return
     for name in plan.tumour_regions:
         if name not in places:
-            near = nearest_key(name, places)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(name, places)
             faults.add(f"tumour_regions names '{name}', where no cell is{hint}: correct it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from times_stats._checks import check_points, name_rows, nearest_key
+from times_stats._checks import check_points, name_rows, nearest_hint
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.regions.window import Window
@@ -107,8 +107,7 @@ def check_choice(value: str, known: tuple[str, ...], *, name: str) -> None:
     times_stats.errors.InputError: correction is 'bordr': use border or none (nearest: 'border')
     """
     if value not in known:
-        near = nearest_key(str(value), known)
-        hint = f" (nearest: '{near}')" if near else ""
+        hint = nearest_hint(str(value), known)
         raise InputError(f"{name} is {value!r}: use {' or '.join(known)}{hint}")
 
 

@@ -69,7 +69,7 @@ def write_features(
     inputs = open_study_cells(Path(study))
     targets = [out, *(out.with_name(f"{out.stem}.{name}.csv") for name in ("images", "cells"))]
     _check_targets(targets, inputs.files)
-    step = nullcontext(_nothing) if display is None else display.step("measuring images")
+    step = nullcontext(lambda: None) if display is None else display.step("measuring images")
     with threadpool_limits(limits=1), step as advance:
         cells = measure_study_cells(inputs, Path(study), jobs=jobs, advance=advance)
     with ExitStack() as all_written:
@@ -80,10 +80,6 @@ def write_features(
             else:
                 table.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
     return cells.patients
-
-
-def _nothing() -> None:
-    """Where nobody watches, there is nothing to show."""
 
 
 def _check_targets(targets: list[Path], files: tuple[Path, ...]) -> None:

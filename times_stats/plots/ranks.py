@@ -7,9 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import binom
 
-from times_stats.errors import InputError
 from times_stats.plots.style import GRID, INK, MUTED, figure_style, new_figure, require_columns
-from times_stats.survival.sbc import N_RANKS, check_ranks
+from times_stats.survival.sbc import N_RANKS, check_ranks, ranks_by_quantity
 
 _ACROSS = 4
 
@@ -26,9 +25,8 @@ def plot_ranks(ranks: pd.DataFrame) -> Figure:
     -------
     matplotlib.figure.Figure
         One panel a quantity; grey: where the lines of all quantities lie together with probability
-        .99 if all ranks are uniform (see `check_ranks`). A line that
-        rises first and falls later shows posteriors that are too narrow; one that stays above or
-        below 0 shows a bias.
+        .99 if all ranks are uniform (see `check_ranks`). A line that rises first and falls later
+        shows posteriors that are too narrow; one that stays above or below 0 shows a bias.
 
     Raises
     ------
@@ -42,26 +40,23 @@ def plot_ranks(ranks: pd.DataFrame) -> Figure:
     'slope'
     """
     require_columns(ranks, ["status"], name="ranks")
-    kept = ranks[ranks["status"] != "left out"]
-    names = [name for name in ranks.columns if name not in ("replicate", "n_events", "status")]
-    if not names or kept.empty:
-        raise InputError("ranks hold no study: simulate some with rank_truths")
+    kept = ranks_by_quantity(ranks)
     value = np.arange(N_RANKS + 1)
     uniform = (value + 1) / (N_RANKS + 1)
-    limit = float(check_ranks(kept)["limit"].iloc[0])
+    limit = float(check_ranks(ranks)["limit"].iloc[0])
     low = binom.ppf(limit / 2, len(kept), uniform) / len(kept) - uniform
     high = binom.isf(limit / 2, len(kept), uniform) / len(kept) - uniform
-    down = -(-len(names) // _ACROSS)
+    down = -(-kept.shape[1] // _ACROSS)
     with figure_style():
         figure = new_figure(width=8.0, height=0.5 + 1.45 * down)
         axes = figure.subplots(down, _ACROSS, sharex=True, sharey=True, squeeze=False)
-        for ax, name in zip(axes.ravel(), names, strict=False):
-            found = np.searchsorted(np.sort(kept[name].to_numpy()), value, side="right") / len(kept)
+        for ax, (name, own) in zip(axes.ravel(), kept.items(), strict=False):
+            found = np.searchsorted(np.sort(own.to_numpy()), value, side="right") / len(kept)
             ax.fill_between(value, low, high, color=GRID, linewidth=0)
             ax.axhline(0, color=MUTED, linewidth=0.7)
             ax.plot(value, found - uniform, color=INK, linewidth=1.2, drawstyle="steps-post")
-            ax.set_title(name.replace("_", " "), fontsize=9, fontweight="normal")
-        for ax in axes.ravel()[len(names) :]:
+            ax.set_title(str(name).replace("_", " "), fontsize=9, fontweight="normal")
+        for ax in axes.ravel()[kept.shape[1] :]:
             ax.set_axis_off()
         figure.supxlabel("Rank of the truth", fontsize=9.5)
         figure.supylabel("Difference from uniform", fontsize=9.5)

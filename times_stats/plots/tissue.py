@@ -10,7 +10,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import FuncFormatter
 
-from times_stats._checks import Faults, nearest_key
+from times_stats._checks import Faults, nearest_hint
 from times_stats.errors import InputError
 from times_stats.features.located_cells import LocatedCells
 from times_stats.plots.labels import plain_text
@@ -119,8 +119,7 @@ def _chosen(markers: tuple[str, ...] | None, known: list[str]) -> list[str]:
     faults = Faults()
     for name in markers:
         if name not in known:
-            near = nearest_key(name, known)
-            hint = f" (nearest: {near!r})" if near else ""
+            hint = nearest_hint(name, known)
             faults.add(f"markers names {name!r}, which was not measured{hint}: correct it")
     faults.raise_if_any()
     return list(markers)

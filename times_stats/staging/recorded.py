@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from times_stats._checks import Faults, nearest_key
+from times_stats._checks import Faults, nearest_hint
 from times_stats.errors import InputError
 from times_stats.tables.columns import as_labels
 from times_stats.tables.stages import SYSTEMS, order_stages
@@ -46,8 +46,7 @@ def read_recorded_stage(series: pd.Series, *, system: str) -> tuple[pd.Series, p
     ['numeral', 'numeral', 'missing']
     """
     if system not in SYSTEMS:
-        near = nearest_key(system, SYSTEMS)
-        hint = f" (nearest: '{near}')" if near else ""
+        hint = nearest_hint(system, SYSTEMS)
         raise InputError(f"staging system '{system}' is unknown{hint}: use one of {[*SYSTEMS]}")
     faults = Faults()
     stages, form = order_stages(series, system=system, faults=faults)

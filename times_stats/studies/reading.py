@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint
 from times_stats.errors import InputError
 from times_stats.features.cell_plan import CellPlan
 from times_stats.features.measured_rows import ORGANISATION
@@ -109,8 +109,15 @@ def read_study(
         check_horizon(canonical, checked.horizon, faults)
     faults.raise_if_any(str(path))
     ids = present_table(canonical)["patient_id"].tolist()
-    required = checked.score.markers or ()
-    cells = _measured(inputs, ids, path, declared=(), required=required, jobs=jobs, advance=advance)
+    cells = measure_study_cells(
+        _opened(inputs),
+        path,
+        patient_ids=ids,
+        required=checked.score.markers or (),
+        jobs=jobs,
+        advance=advance,
+    )
+    _check_shown(cells, path)
     return assemble_study(
         settings,
         patients,
@@ -170,10 +177,10 @@ def read_new_patients(
     patients, _ = check_tables(checked, raw, None, faults, with_outcome=False)
     faults.raise_if_any(str(path))
     ids = present_table(patients)["patient_id"].tolist()
-    declared = _declared(checked)
-    cells = _measured(
-        inputs, ids, path, declared=declared, required=(), jobs=jobs, advance=lambda: None
+    cells = measure_study_cells(
+        _opened(inputs), path, patient_ids=ids, declared=_declared(checked), jobs=jobs
     )
+    _check_shown(cells, path)
     patients, measurements = check_tables(checked, raw, cells.amounts(), faults, with_outcome=False)
     faults.raise_if_any(str(path))
     return present_table(patients), present_table(measurements), cells
@@ -210,6 +217,10 @@ def open_study_cells(path: str | Path) -> CellInputs:
     checked = _check_without_horizon(settings, faults)
     inputs = _open(checked, path, faults)
     faults.raise_if_any(str(path))
+    return _opened(inputs)
+
+
+def _opened(inputs: CellInputs | None) -> CellInputs:
     if inputs is None:
         raise AssertionError("cells without a fault are open")
     return inputs
@@ -364,8 +375,7 @@ def _check_uses(checked: StudySettings, faults: Faults) -> None:
             )
     for name in checked.features.functions:
         if name not in ORGANISATION:
-            near = nearest_key(name, ORGANISATION)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(name, ORGANISATION)
             faults.add(
                 f"[features] functions names '{name}', which is not measured over images{hint}: "
                 f"use {', '.join(ORGANISATION)}"
@@ -413,27 +423,8 @@ def _outlines(
     return found
 
 
-def _measured(
-    inputs: CellInputs | None,
-    patient_ids: list[str],
-    path: Path,
-    *,
-    declared: Collection[str],
-    required: Collection[str],
-    jobs: int,
-    advance: Callable[[], None],
-) -> CellMeasures:
-    if inputs is None:
-        raise AssertionError("cells without a fault are open")
-    cells = measure_study_cells(
-        inputs,
-        path,
-        patient_ids=patient_ids,
-        declared=declared,
-        required=required,
-        jobs=jobs,
-        advance=advance,
-    )
+def _check_shown(cells: CellMeasures, path: Path) -> None:
+    """Refuse cells of which no image shows a region: nothing could be learned from them."""
     if cells.amounts().empty:
         why = cells.summary["reason"].value_counts()
         told = ", ".join(f"{reason} ({n})" for reason, n in why.items())
@@ -441,4 +432,3 @@ def _measured(
             f"cells: no image shows a region ({told}): check [cells] tumour, window and [regions]",
             source=str(path),
         )
-    return cells

@@ -101,13 +101,12 @@ def learn_baseline(
     scale = float(np.median(time[positive]))
     moved_outcome = dataclasses.replace(outcome, time=np.where(shift, moved, outcome.time))
     n_shifted, n_uninformative = int(shift.sum()), int((~used).sum())
-    n_inner = spec.n_basis - (1 if spec.baseline == "piecewise" else SPLINE_DEGREE + 1)
     if given is not None:
-        n_knots = 0 if spec.baseline == "weibull" else n_inner + 2
-        if given.kind != spec.baseline or len(given.knots) != n_knots:
+        if given.kind != spec.baseline or len(given.knots) != spec.n_knots:
             raise InputError(
                 f"the baseline given is '{given.kind}' with {len(given.knots)} knots and the "
-                f"specification asks for '{spec.baseline}' with {n_knots}: give one of its kind"
+                f"specification asks for '{spec.baseline}' with {spec.n_knots}: "
+                "give one of its kind"
             )
         own = dataclasses.replace(given, n_shifted=n_shifted, n_uninformative=n_uninformative)
         return own, moved_outcome, used
@@ -116,7 +115,7 @@ def learn_baseline(
     knots: tuple[float, ...] = ()
     unit = scale
     if spec.baseline != "weibull":
-        knots = event_knots(moved[happened], n_inner=n_inner, last=last_event)
+        knots = event_knots(moved[happened], n_inner=spec.n_knots - 2, last=last_event)
         unit = last_event
     return (
         Baseline(

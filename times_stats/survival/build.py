@@ -88,7 +88,7 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
     arrays = data_arrays(spec, data, design)
     with pm.Model(check_bounds=False) as model:
         shared = {name: pm.Data(name, value) for name, value in arrays.items()}
-        prior, centred = shared["prior"], shared.get("centred", np.zeros(2))
+        prior, centred = shared["prior"], shared["centred"]
         slope = pm.Normal("slope", prior[0], prior[1])
         beta: Any = pt.ones(len(data.columns)) * slope
         if design.groups:
@@ -204,9 +204,8 @@ def data_arrays(
                 spec.prior_shape_sd if weibull else spec.prior_smoothness_scale,
             ]
         ),
+        "centred": centring(spec, data, design),
     }
-    if design.groups or data.n_cohorts > 1:  # the graph keeps no data that nothing uses
-        arrays["centred"] = centring(spec, data, design)
     if data.n_cohorts > 1:
         arrays["cohort"] = data.cohort
     outcome, baseline = data.outcome, data.baseline

@@ -96,7 +96,7 @@ def name_posterior(
     Dataset
         See `SurvivalFit.posterior`.
     """
-    centred = arrays.get("centred", np.zeros(2))
+    centred = arrays["centred"]
     by_draw = ("chain", "draw")
     slope = draws["slope"]
     found: dict[str, tuple[tuple[str, ...], FloatArray]] = {"slope": (by_draw, slope)}

@@ -55,6 +55,16 @@ class SurvivalOutcome:
         return np.isfinite(self.upper)
 
     @property
+    def is_delayed(self) -> bool:
+        """Whether anybody entered late."""
+        return bool((self.entry > 0).any())
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any event was found at a scan."""
+        return bool(self.is_interval.any())
+
+    @property
     def has_happened(self) -> BoolArray:
         """Whether the event happened, seen or found, shape (n,)."""
         return np.asarray((self.event == 1) | self.is_interval, dtype=np.bool_)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytensor
 import xarray as xr
 
-from times_stats._checks import as_survival_table, name_rows
+from times_stats._checks import name_rows
 from times_stats._typing import IntArray
 from times_stats.errors import ConvergenceWarning, InputError
 from times_stats.survival.baseline import Baseline, learn_baseline
@@ -196,24 +196,17 @@ def fit_survival(
     columns = check_columns(evidence.columns)
     # Sums round by order: in the order of the identifiers, shuffled rows give the same draws.
     evidence = evidence.iloc[np.argsort(evidence.index.astype(str).to_numpy(dtype=str))]
-    outcome = read_outcome(_aligned(evidence, as_survival_table(y, right_censored=False)))
+    outcome = read_outcome(y)[_positions(evidence.index, y.index)]
     names, codes = _cohort_codes(evidence.index, cohort)
-    delayed, found = bool((outcome.entry > 0).any()), bool(outcome.is_interval.any())
     if compiled is None:
         compiled = compile_survival(
             spec,
             columns=columns,
             n_cohorts=len(names),
-            delayed_entry=delayed,
-            interval_censoring=found,
+            delayed_entry=outcome.is_delayed,
+            interval_censoring=outcome.has_intervals,
         )
-    _check_compiled(compiled, spec, columns, names)
-    for needed, has, option in (
-        (delayed, compiled.delayed_entry, "delayed_entry"),
-        (found, compiled.interval_censoring, "interval_censoring"),
-    ):
-        if needed and not has:
-            raise InputError(f"the data need a model compiled with {option}=True: compile it so")
+    _check_compiled(compiled, spec, columns, names, outcome)
     z = evidence.to_numpy(dtype=np.float64)
     missing = np.isnan(z)
     huge = (np.isfinite(z) & (np.abs(z) > _LARGEST_EVIDENCE)).any(axis=1)
@@ -238,8 +231,11 @@ def fit_survival(
         interval_censoring=compiled.interval_censoring,
     )
     arrays = data_arrays(spec, data, compiled.design)
+    in_graph = dict(arrays)
+    if not compiled.design.groups and compiled.n_cohorts == 1:
+        del in_graph["centred"]  # nothing uses it, so the compiled model does not know it
     trace = nutpie.sample(
-        compiled.model.with_data(**arrays),
+        compiled.model.with_data(**in_graph),
         draws=spec.draws,
         tune=spec.tune,
         chains=spec.chains,
@@ -252,7 +248,6 @@ def fit_survival(
     )
     draws, statistics = read_trace(trace)
     posterior = name_posterior(draws, columns, compiled.design, compiled.n_cohorts, arrays, names)
-    centred = arrays.get("centred", np.zeros(2))
     diagnostics = diagnose(
         posterior.drop_vars("effect", errors="ignore"), statistics["diverging"].to_numpy(), spec
     )
@@ -282,21 +277,22 @@ def fit_survival(
         n_filled=int(missing[used].sum()),
         seed=seed,
         slope_prior=(float(arrays["prior"][0]), float(arrays["prior"][1])),
-        centred=(bool(centred[0]), bool(centred[1])),
+        centred=(bool(arrays["centred"][0]), bool(arrays["centred"][1])),
     )
 
 
-def _aligned(evidence: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
-    for name, index in (("evidence", evidence.index), ("outcome", y.index)):
+def _positions(patients: pd.Index, rows: pd.Index) -> IntArray:
+    """Return the row of the outcome that belongs to each patient of the evidence."""
+    for name, index in (("evidence", patients), ("outcome", rows)):
         if index.has_duplicates:
-            rows = name_rows(index[index.duplicated()])
-            raise InputError(f"{name} has more than one row for patient {rows}: keep one each")
-    odd = evidence.index.symmetric_difference(y.index)
+            twice = name_rows(index[index.duplicated()])
+            raise InputError(f"{name} has more than one row for patient {twice}: keep one each")
+    odd = patients.symmetric_difference(rows)
     if len(odd):
         raise InputError(
             f"patient {name_rows(odd)} has evidence or an outcome, not both: give the same patients"
         )
-    return y.loc[evidence.index]
+    return rows.get_indexer(patients).astype(np.int64)
 
 
 def _cohort_codes(index: pd.Index, cohort: pd.Series | None) -> tuple[tuple[str, ...], IntArray]:
@@ -311,7 +307,11 @@ def _cohort_codes(index: pd.Index, cohort: pd.Series | None) -> tuple[tuple[str,
 
 
 def _check_compiled(
-    compiled: CompiledSurvival, spec: SurvivalSpec, columns: pd.MultiIndex, names: tuple[str, ...]
+    compiled: CompiledSurvival,
+    spec: SurvivalSpec,
+    columns: pd.MultiIndex,
+    names: tuple[str, ...],
+    outcome: SurvivalOutcome,
 ) -> None:
     if not compiled.columns.equals(columns):
         raise InputError("the model was compiled for other evidence columns: compile it for these")
@@ -326,3 +326,9 @@ def _check_compiled(
             f"the model was compiled for baseline '{compiled.spec.baseline}' with n_basis "
             f"{compiled.spec.n_basis}, not for this one: compile it for this one"
         )
+    for needed, has, option in (
+        (outcome.is_delayed, compiled.delayed_entry, "delayed_entry"),
+        (outcome.has_intervals, compiled.interval_censoring, "interval_censoring"),
+    ):
+        if needed and not has:
+            raise InputError(f"the data need a model compiled with {option}=True: compile it so")

@@ -21,7 +21,7 @@ from times_stats.survival.prediction import predict_survival
 from times_stats.survival.prior import draw_prior
 from times_stats.survival.result import SurvivalFit
 from times_stats.survival.sampling import CompiledSurvival, fit_survival
-from times_stats.survival.spec import SPLINE_DEGREE, SurvivalSpec
+from times_stats.survival.spec import SurvivalSpec
 
 type OutcomeKind = Literal["right", "delayed", "interval"]
 
@@ -155,12 +155,7 @@ def reference_baseline(spec: SurvivalSpec) -> Baseline:
     >>> reference_baseline(SurvivalSpec(baseline="piecewise", n_basis=3)).knots
     (0.0, 20.0, 40.0, 60.0)
     """
-    knots: tuple[float, ...] = ()
-    if spec.baseline != "weibull":
-        n_knots = (
-            spec.n_basis + 1 if spec.baseline == "piecewise" else spec.n_basis - SPLINE_DEGREE + 1
-        )
-        knots = tuple(float(knot) for knot in np.linspace(0.0, _LAST, n_knots))
+    knots = tuple(float(knot) for knot in np.linspace(0.0, _LAST, spec.n_knots))
     return Baseline(spec.baseline, _TIME_SCALE, _LOG_RATE, _LAST, knots)
 
 
@@ -269,6 +264,37 @@ _TRACKED = (
 )
 
 
+def ranks_by_quantity(ranks: pd.DataFrame) -> pd.DataFrame:
+    """Return the ranks alone, of the studies that were not left out.
+
+    Parameters
+    ----------
+    ranks : DataFrame
+        From `rank_truths`.
+
+    Returns
+    -------
+    DataFrame of int
+        One row per study, one column per quantity.
+
+    Raises
+    ------
+    InputError
+        If there is no rank.
+
+    Examples
+    --------
+    >>> ranks_by_quantity(pd.DataFrame({"status": ["converged", "left out"], "slope": [7, None]}))
+       slope
+    0      7
+    """
+    kept = ranks[ranks["status"] != "left out"]
+    kept = kept.drop(columns=["replicate", "n_events", "status"], errors="ignore")
+    if kept.empty:
+        raise InputError("ranks hold no study: simulate some with rank_truths")
+    return kept.astype(np.int64)
+
+
 def check_ranks(
     ranks: pd.DataFrame, *, prob: float = 0.99, n_simulations: int | None = None, seed: int = 0
 ) -> pd.DataFrame:
@@ -313,11 +339,8 @@ def check_ranks(
     """
     if not 0 < prob < 1:
         raise InputError(f"prob is {prob}: use a number between 0 and 1")
-    kept = ranks[ranks["status"] != "left out"]
-    names = [name for name in ranks.columns if name not in ("replicate", "n_events", "status")]
-    if not names or kept.empty:
-        raise InputError("ranks hold no study: simulate some with rank_truths")
-    n = len(kept)
+    kept = ranks_by_quantity(ranks)
+    names, n = list(kept.columns), len(kept)
     if n_simulations is None:
         n_simulations = int(np.ceil(_BEYOND * len(names) / (1 - prob)))
     rng, table = spawn_rng(seed, "uniform ranks"), _tail_table(n)
@@ -330,7 +353,7 @@ def check_ranks(
         ]
     )
     limit = float(np.quantile(tails, (1 - prob) / len(names)))
-    values = kept[names].to_numpy(dtype=np.int64).T
+    values = kept.to_numpy().T
     found = _smallest_tail(values, table)
     uniform = np.arange(1, N_RANKS + 2) / (N_RANKS + 1)
     deviation = [float(np.abs(_below(row[None])[0] / n - uniform).max()) for row in values]

@@ -144,6 +144,15 @@ class SurvivalSpec:
             faults.add(f"target_accept is {self.target_accept}: use a number between 0 and 1")
         faults.raise_if_any("survival settings")
 
+    @property
+    def n_knots(self) -> int:
+        """Knots of the baseline, boundaries included; 0 for the Weibull."""
+        return {
+            "weibull": 0,
+            "piecewise": self.n_basis + 1,
+            "mspline": self.n_basis - SPLINE_DEGREE + 1,
+        }[self.baseline]
+
     def for_folds(self) -> SurvivalSpec:
         """Return the same model with fewer draws and a wider gate, for the fits of an outer loop.
 

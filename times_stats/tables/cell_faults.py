@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import DataWarning
 from times_stats.tables.cell_repeats import check_copies, check_repeats, count_repeats
@@ -301,8 +301,7 @@ def _check_renames(engine: duckdb.DuckDBPyConnection, source: CellSource, faults
         present = {row[0] for row in engine.execute(query).fetchall()}
         for name in names:
             if name and " ".join(name.split()) not in present:
-                near = nearest_key(name, (value for value in present if value))
-                hint = f" (nearest: '{near}')" if near else ""
+                hint = nearest_hint(name, (value for value in present if value))
                 faults.add(
                     f"{setting} names '{name}', which {name_columns(field, setting[:-1])} does not "
                     f"hold{hint}: correct or remove it"

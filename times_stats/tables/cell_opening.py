@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint
 from times_stats.errors import InputError
 from times_stats.tables.cell_sources import CellSource, connected
 from times_stats.tables.cell_wishes import CellWishes, fulfil
@@ -185,8 +185,7 @@ def cells_from_frame(
 
 def _check_arguments(format: str, duplicates: str, memory_mb: int, faults: Faults) -> None:
     if format not in FORMATS:
-        near = nearest_key(str(format), FORMATS)
-        hint = f" (nearest: '{near}')" if near else ""
+        hint = nearest_hint(str(format), FORMATS)
         faults.add(f"format is {format!r}{hint}: choose one of {', '.join(FORMATS)}")
     if duplicates not in _DUPLICATES:
         faults.add(f"duplicates is {duplicates!r}: choose 'error', 'drop' or 'keep'")
@@ -251,8 +250,7 @@ def _image_patients(
         return ()
     missing = [name for name in ("image_id", "patient_id") if name not in table.columns]
     for name in missing:
-        near = nearest_key(name, map(str, table.columns))
-        hint = f" (nearest: '{near}')" if near else ""
+        hint = nearest_hint(name, map(str, table.columns))
         faults.add(f"the table of images has no column '{name}'{hint}: name it so")
     if missing:
         return ()

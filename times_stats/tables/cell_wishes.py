@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint, nearest_key
 from times_stats.tables.readers.cell_files import CellTable, Column
 from times_stats.tables.readers.cell_layout import (
     CellLayout,
@@ -114,8 +114,7 @@ def _with_columns(
             continue
         column = by_name.get(" ".join(foreign.split()))
         if column is None:
-            near = nearest_key(foreign, by_name)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(foreign, by_name)
             stands = "" if foreign == meant else f" (for {meant})"
             faults.add(
                 f"column '{foreign}'{stands} is missing{hint}: name the right one in columns"
@@ -154,8 +153,7 @@ def _with_markers(
         if not found and marker in by_name and marker not in FIXED:
             intensity[marker] = number_field(by_name[marker])
         elif not found:
-            near = nearest_key(marker, known)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(marker, known)
             faults.add(f"markers names '{marker}' that the cells do not hold{hint}: correct it")
     return replace(
         layout,
@@ -184,8 +182,7 @@ def _with_phenotypes(layout: CellLayout, wishes: CellWishes, faults: Faults) -> 
             if sign not in ("+", "-"):
                 faults.add(f"phenotype '{name}' needs '{flag}': end each flag in + or -")
             elif marker not in layout.positive:
-                near = nearest_key(marker, layout.positive)
-                hint = f" (nearest: '{near}')" if near else ""
+                hint = nearest_hint(marker, layout.positive)
                 faults.add(
                     f"phenotype '{name}' needs '{flag}', but there is no flag "
                     f"'{marker}'{hint}: correct it"
@@ -217,8 +214,7 @@ def _check_complete(layout: CellLayout, table: CellTable, faults: Faults) -> Non
     names = [column.name for column in table.columns]
     for meant in ("image_id", "x", "y"):
         if getattr(layout, meant) is None:
-            near = nearest_key(meant, names)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(meant, names)
             faults.add(
                 f"column '{meant}' is missing{hint}: name the right one in columns; "
                 f"the file has {name_rows(names)}"

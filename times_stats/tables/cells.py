@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from times_stats._checks import name_rows, nearest_key
+from times_stats._checks import name_rows, nearest_hint
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.tables.cell_sources import CellSource, cells_query, connected
@@ -192,8 +192,7 @@ def _wanted(source: CellSource, images: pd.DataFrame) -> pa.Table:
     asked = list(dict.fromkeys(zip(images["patient_id"], images["image_id"], strict=True)))
     absent = [image for patient, image in asked if (patient, image) not in pairs]
     if absent:
-        near = nearest_key(str(absent[0]), known["image_id"])
-        hint = f" (nearest: '{near}')" if near else ""
+        hint = nearest_hint(str(absent[0]), known["image_id"])
         raise InputError(
             f"image {name_rows(absent)} of that patient is not there{hint}: "
             "take a row of list_images",

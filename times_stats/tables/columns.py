@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from times_stats._checks import Faults, nearest_key
+from times_stats._checks import Faults, nearest_hint
 from times_stats._typing import BoolArray, FloatArray
 
 
@@ -59,8 +59,7 @@ def rename_columns(
     chosen: dict[str, int] = {}
     for name in columns:
         if name not in known:
-            near = nearest_key(name, known)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(name, known)
             faults.add(f"[{section}.columns] has the unknown key '{name}'{hint}: correct it")
     for name in known:
         foreign = columns.get(name, name)
@@ -68,8 +67,7 @@ def rename_columns(
             chosen[name] = present.index(foreign)
         elif name in columns or name in required:
             meant = f" (for {name})" if foreign != name else ""
-            near = nearest_key(foreign, [column for column in present if column not in claimed])
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(foreign, [column for column in present if column not in claimed])
             faults.add(
                 f"column '{foreign}'{meant} is missing{hint}: "
                 f"name the right one in [{section}.columns]"

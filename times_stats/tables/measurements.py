@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint
 from times_stats.tables.columns import as_labels, as_numbers, rename_columns
 
 KNOWN = ("patient_id", "region", "marker", "image_id", "value", "weight")
@@ -103,8 +103,7 @@ def _rename_regions(long: pd.DataFrame, regions: Mapping[str, str], faults: Faul
     present = sorted(long["region"].dropna().unique())
     for name in regions:
         if name not in present:
-            near = nearest_key(name, present)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(name, present)
             faults.add(
                 f"[measurements.regions] names the region '{name}' that column 'region' "
                 f"does not hold{hint}: correct or remove it"
@@ -187,8 +186,7 @@ def check_asked(
     """
     for name in asked or ():
         if name not in present:
-            near = nearest_key(name, present)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(name, present)
             faults.add(
                 f"[score] {what}s names '{name}' that the measurements do not hold{hint}: "
                 f"correct it, or leave the key out to take every {what}"

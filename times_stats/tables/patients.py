@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint
 from times_stats._typing import BoolArray
 from times_stats.tables.columns import as_labels, as_numbers, rename_columns
 from times_stats.tables.stages import SYSTEMS, order_stages
@@ -28,15 +28,10 @@ PLANNED = {
     "cause": "competing risks",
     "treatment": "treatment benefit",
 }
-
-_REMEDY = {
-    **dict.fromkeys(
-        ("entry", "time_lower", "time_upper", "cause"),
-        "studies are followed from time zero and right-censored, survival.fit_survival knows more; "
-        "leave such patients out, then the column",
-    ),
-    "treatment": "remove or rename it",
-}
+_OTHER_OUTCOME = (
+    "studies are followed from time zero and right-censored, survival.fit_survival knows more; "
+    "leave such patients out, then the column"
+)
 
 
 def check_patients(
@@ -88,9 +83,10 @@ def check_patients(
     columns = dict(columns or {})
     for name, part in PLANNED.items():
         declared = columns.pop(name, None)
-        changes_meaning = name != "treatment" and name in table.columns
-        if declared is not None or changes_meaning:
-            faults.add(f"column '{name}' ({part}) is not built yet: {_REMEDY[name]}")
+        of_outcome = name != "treatment"
+        if declared is not None or (of_outcome and name in table.columns):
+            remedy = _OTHER_OUTCOME if of_outcome else "remove or rename it"
+            faults.add(f"column '{name}' ({part}) is not built yet: {remedy}")
     if table.empty:
         faults.add("the table has no rows: give one row per patient")
         faults.raise_if_any("patients")
@@ -107,8 +103,7 @@ def check_patients(
     )
     for name in strata:
         if name not in known:
-            near = nearest_key(name, known)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(name, known)
             faults.add(
                 f"[study] censoring_strata names the unknown column '{name}'{hint}: correct it"
             )

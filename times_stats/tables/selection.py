@@ -9,7 +9,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint
 from times_stats.errors import DataWarning
 from times_stats.tables.measurements import check_asked
 from times_stats.tables.settings import ScoreSettings
@@ -163,8 +163,7 @@ def find_tumour_region(asked: str | None, regions: Collection[str], faults: Faul
     """
     if asked is not None:
         if asked not in regions:
-            near = nearest_key(asked, regions)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(asked, regions)
             faults.add(
                 f"[score] tumour_region names '{asked}' that is not among the regions "
                 f"analysed{hint}: correct or remove it"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
-from times_stats._checks import name_rows, nearest_key
+from times_stats._checks import name_rows, nearest_hint, nearest_key
 
 type Check = Callable[[Any], str | None]
 
@@ -68,8 +68,7 @@ def names(*, empty: bool = False, known: tuple[str, ...] = ()) -> Check:
             return f"names {name_rows(repeated)} twice: name each once"
         for name in value:
             if known and name not in known:
-                near = nearest_key(name, known)
-                hint = f" (nearest: '{near}')" if near else ""
+                hint = nearest_hint(name, known)
                 return f"names the unknown system '{name}'{hint}: use one of {', '.join(known)}"
         return None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from times_stats._checks import Faults, nearest_key
+from times_stats._checks import Faults, nearest_hint, nearest_key
 from times_stats.tables.cell_settings import CellSettings, FeatureSettings, RegionSettings
 from times_stats.tables.setting_checks import (
     Check,
@@ -350,8 +350,7 @@ def _section(section: str, given: Any, faults: Faults) -> dict[str, Any]:
             part, remedy = _PLANNED_KEYS[section, key]
             faults.add(f"[{section}] {key} is not built yet ({part}): {remedy}")
         elif key not in keys:
-            near = nearest_key(key, keys)
-            hint = f" (nearest: '{near}')" if near else ""
+            hint = nearest_hint(key, keys)
             faults.add(f"[{section}] has the unknown key '{key}'{hint}: correct or remove it")
     read: dict[str, Any] = {}
     for key, (default, check) in keys.items():

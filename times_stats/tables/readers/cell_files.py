@@ -20,7 +20,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from times_stats._checks import Faults, name_rows, nearest_key
+from times_stats._checks import Faults, name_rows, nearest_hint
 from times_stats.errors import InputError
 from times_stats.tables.readers.engine import open_engine, quote_text
 
@@ -258,8 +258,7 @@ def _check_file(file: Path, endings: Sequence[str], faults: Faults) -> None:
             beside = sorted(entry.name for entry in file.parent.iterdir())
         except OSError:
             beside = []
-        near = nearest_key(file.name, beside)
-        hint = f" (nearest: '{near}')" if near else ""
+        hint = nearest_hint(file.name, beside)
         faults.add(f"file '{file.name}' is missing{hint}: correct the path")
 
 

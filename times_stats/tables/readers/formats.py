@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from times_stats._checks import nearest_key
+from times_stats._checks import nearest_hint
 from times_stats.errors import InputError
 from times_stats.tables.readers.delimited import read_delimited
 from times_stats.tables.readers.parquet import read_parquet
@@ -49,8 +49,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     if path.is_dir():
         raise InputError(f"'{path.name}' is a folder: name the file in it")
     if not path.is_file():
-        near = nearest_key(path.name, _names_beside(path))
-        hint = f" (nearest: '{near}')" if near else ""
+        hint = nearest_hint(path.name, _names_beside(path))
         raise InputError(f"file '{path.name}' is missing{hint}: correct the path")
     try:
         if ending == ".parquet":
