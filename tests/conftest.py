@@ -46,3 +46,21 @@ def compiled_mspline():
     return compile_survival(
         SurvivalSpec(baseline="mspline"), columns=survival_columns(), n_cohorts=3
     )
+
+
+@pytest.fixture(scope="session")
+def compiled_options():
+    """Weibull model of the same columns with everything cohorts can differ in, and covariates."""
+    from times_stats.survival.covariates import Covariate
+    from times_stats.survival.sampling import compile_survival
+    from times_stats.survival.spec import SurvivalSpec
+
+    spec = SurvivalSpec(
+        covariates=(
+            Covariate("age", missing="model"),
+            Covariate("stage", ("I", "II", "III", "IV"), by_cohort=True),
+        ),
+        cohort_effects=("level", "slope", "shape"),
+        region_order=("tumour", "invasive_front"),
+    )
+    return compile_survival(spec, columns=survival_columns(), n_cohorts=3, n_missing=12)

@@ -17,38 +17,66 @@ from pathlib import Path
 
 import pandas as pd
 
+from times_stats.survival.covariates import Covariate
 from times_stats.survival.sampling import compile_survival
 from times_stats.survival.sbc import check_ranks, rank_truths
 from times_stats.survival.spec import SurvivalSpec
 
 HERE = Path(__file__).parent
 COLUMNS = pd.MultiIndex.from_product([["A", "B"], ["x", "y"]])
-CELLS = {
-    "weibull": ("weibull", "right", 500),
-    "piecewise": ("piecewise", "right", 500),
-    "mspline": ("mspline", "right", 500),
-    "weibull_delayed": ("weibull", "delayed", 200),
-    "weibull_interval": ("weibull", "interval", 200),
-    "piecewise_delayed": ("piecewise", "delayed", 200),
-    "piecewise_interval": ("piecewise", "interval", 200),
+COVARIATES = (
+    Covariate("age", missing="model"),
+    Covariate("stage", ("I", "II", "III", "IV"), by_cohort=True),
+)
+SHAPES = {"cohort_effects": ("level", "shape")}
+EVERYTHING = {
+    "cohort_effects": ("level", "slope", "shape"),
+    "covariates": COVARIATES,
+    "region_order": ("x", "y"),
 }
+CELLS: dict[str, tuple[str, str, int, dict[str, object]]] = {
+    "weibull": ("weibull", "right", 500, {}),
+    "piecewise": ("piecewise", "right", 500, {}),
+    "mspline": ("mspline", "right", 500, {}),
+    "weibull_delayed": ("weibull", "delayed", 200, {}),
+    "weibull_interval": ("weibull", "interval", 200, {}),
+    "piecewise_delayed": ("piecewise", "delayed", 200, {}),
+    "piecewise_interval": ("piecewise", "interval", 200, {}),
+    "mspline_delayed": ("mspline", "delayed", 200, {}),
+    "mspline_interval": ("mspline", "interval", 200, {}),
+    "weibull_one_cohort": ("weibull", "right", 200, {"n_cohorts": 1}),
+    "weibull_slopes": ("weibull", "right", 200, {"cohort_effects": ("level", "slope")}),
+    "weibull_shapes": ("weibull", "right", 200, SHAPES),
+    "piecewise_shapes": ("piecewise", "right", 200, SHAPES),
+    "mspline_shapes": ("mspline", "right", 200, SHAPES),
+    "weibull_covariates": ("weibull", "right", 200, {"covariates": COVARIATES}),
+    "weibull_stage_alone": ("weibull", "right", 200, {"covariates": COVARIATES[1:], "columns": 0}),
+    "weibull_regions": ("weibull", "right", 200, {"region_order": ("x", "y")}),
+    "weibull_uncertain": ("weibull", "right", 200, {"n_latent": 400}),
+    "piecewise_all": ("piecewise", "right", 200, EVERYTHING),
+}
+SIZES = ("n_cohorts", "columns", "n_latent")
 AT_ONCE = 50
 SEED = 1
 
 
 def simulate(cell: str) -> pd.DataFrame:
     """Return the ranks of a cell, made as far as they are not kept yet."""
-    baseline, kind, n_studies = CELLS[cell]
+    baseline, kind, n_studies, options = CELLS[cell]
+    changes = {name: value for name, value in options.items() if name not in SIZES}
     file = HERE / f"sbc_{cell}.csv"
     done = pd.read_csv(file) if file.exists() else pd.DataFrame()
-    spec = dataclasses.replace(SurvivalSpec(baseline=baseline).for_folds(), target_accept=0.98)
+    spec = SurvivalSpec(baseline=baseline, **changes).for_folds()
+    spec = dataclasses.replace(spec, target_accept=0.98)
     if len(done) < n_studies:
         compiled = compile_survival(
             spec,
-            columns=COLUMNS,
-            n_cohorts=3,
+            columns=COLUMNS if options.get("columns", 1) else None,
+            n_cohorts=options.get("n_cohorts", 3),
             delayed_entry=kind == "delayed",
             interval_censoring=kind == "interval",
+            n_missing=100 // 4 if any(term.missing == "model" for term in spec.covariates) else 0,
+            n_latent=options.get("n_latent", 0),
         )
     while len(done) < n_studies:
         more = rank_truths(

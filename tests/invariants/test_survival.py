@@ -48,9 +48,11 @@ def made_up_fit(seed, kind):
         n=10,
         events=5,
         n_filled=0,
+        n_modelled=0,
+        scaling={},
         seed=0,
         slope_prior=(0.5, 0.5),
-        centred=(False, False),
+        centred=(False, False, False),
     )
 
 

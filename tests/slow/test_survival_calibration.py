@@ -75,7 +75,7 @@ def test_one_column_in_one_cohort_is_fitted():
     assert fit.diagnostics.status == "converged"
     posterior = fit.posterior["posterior"]
     np.testing.assert_array_equal(posterior["beta"].isel(coefficient=0), posterior["slope"])
-    assert fit.centred == (False, False)
+    assert fit.centred == (False, False, False)
 
 
 def test_calibration_needs_a_known_kind(compiled_weibull):

@@ -16,9 +16,11 @@ from times_stats.survival.outcomes import read_outcome
 from times_stats.survival.prior import draw_prior, prior_survival
 from times_stats.survival.sbc import (
     N_RANKS,
+    check_ranks,
+)
+from times_stats.survival.simulated_studies import (
     _invert,
     _shape_integral,
-    check_ranks,
     reference_baseline,
 )
 from times_stats.survival.spec import SurvivalSpec

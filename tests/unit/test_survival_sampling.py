@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from times_stats.errors import ConvergenceWarning, InputError, ModelFileError
 from times_stats.survival.checks import log_likelihood, loo, posterior_summary
 from times_stats.survival.competing import predict_cumulative_incidence
+from times_stats.survival.patients import draw_patients, read_patients
 from times_stats.survival.prediction import (
-    draw_predictor,
     linear_predictor,
     predict_rmst,
     predict_survival,
@@ -221,11 +221,13 @@ def test_effects_of_an_unknown_cohort_are_drawn_apart_for_both_causes(mspline_fi
     fit = without_data(mspline_fit)
     new = mspline_fit.evidence.iloc[[0]]
     west = pd.Series(["west"], index=new.index)
+
+    def eta(cohort, stream):
+        return draw_patients(fit, read_patients(fit, new, cohort=cohort), stream=stream).eta
+
     effect = [
-        draw_predictor(fit, new, cohort=west, stream=stream).to_numpy()[:, 0]
-        - draw_predictor(
-            fit, new, cohort=pd.Series(["east"], index=new.index), stream=stream
-        ).to_numpy()[:, 0]
+        eta(west, stream)[:, 0]
+        - eta("east", stream)[:, 0]
         + fit.posterior["posterior"]["cohort_effect"].sel(cohort="east").to_numpy().ravel()
         for stream in ("unknown cohort", "unknown cohort, competing")
     ]
@@ -233,7 +235,7 @@ def test_effects_of_an_unknown_cohort_are_drawn_apart_for_both_causes(mspline_fi
     assert abs(np.corrcoef(effect[0] / scale, effect[1] / scale)[0, 1]) < 0.15
     np.testing.assert_array_equal(
         linear_predictor(fit, new, cohort=west),
-        draw_predictor(fit, new, cohort=west, stream="unknown cohort"),
+        eta(west, "unknown cohort"),
     )
 
 
@@ -401,6 +403,12 @@ DAMAGE = {
     "other baseline": damaged_record(lambda record: record["spec"].update(baseline="mspline")),
     "scale 0": damaged_record(lambda record: record["baseline"].update(time_scale=0.0)),
     "scale text": damaged_record(lambda record: record["baseline"].update(time_scale="x")),
+    "no scaling": damaged_record(
+        lambda record: record["spec"].update(covariates=[{"name": "age", "levels": []}])
+    ),
+    "a strange covariate": damaged_record(
+        lambda record: record["spec"].update(covariates=[{"name": "age", "colour": 1}])
+    ),
     "more cohorts": damaged_record(lambda record: record.update(n_cohorts=3)),
 }
 

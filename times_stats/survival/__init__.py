@@ -6,13 +6,17 @@ from times_stats._lazy import attach
 
 _EXPORTS = {
     "SurvivalSpec": "times_stats.survival.spec",
+    "Covariate": "times_stats.survival.covariates",
     "mspline_basis": "times_stats.survival.baseline",
     "read_outcome": "times_stats.survival.outcomes",
     "compile_survival": "times_stats.survival.sampling",
     "fit_survival": "times_stats.survival.sampling",
+    "TrainingTables": "times_stats.survival.result",
     "SurvivalFit": "times_stats.survival.result",
     "predict_survival": "times_stats.survival.prediction",
     "predict_rmst": "times_stats.survival.prediction",
+    "predict_event_probability": "times_stats.survival.prediction",
+    "predict_hazard_ratio": "times_stats.survival.prediction",
     "predict_cumulative_incidence": "times_stats.survival.competing",
     "linear_predictor": "times_stats.survival.prediction",
     "Diagnostics": "times_stats.survival.diagnostics",

@@ -18,7 +18,9 @@ from times_stats.survival.baseline import (
     log_hazard_terms,
     piecewise_terms,
 )
+from times_stats.survival.covariates import CovariateValues
 from times_stats.survival.effects import EffectDesign, design_effects
+from times_stats.survival.measurement import EvidenceError, cell_values, latent_cells
 from times_stats.survival.outcomes import SurvivalOutcome
 from times_stats.survival.spec import SurvivalSpec
 
@@ -45,6 +47,12 @@ class SurvivalData:
         Mean and sd of the common slope, in place of those of the specification.
     delayed_entry, interval_censoring : bool
         Whether the model has room for patients who entered late, and for events found at scans.
+    covariates : CovariateValues, optional
+        Values of the covariates of the specification.
+    error : EvidenceError, optional
+        How far the evidence may be off.
+    n_missing, n_latent : int
+        Missing numbers, and uncertain values of evidence, that the model has room for.
     """
 
     columns: pd.MultiIndex
@@ -56,6 +64,17 @@ class SurvivalData:
     slope_prior: tuple[float, float] | None = None
     delayed_entry: bool = False
     interval_censoring: bool = False
+    covariates: CovariateValues | None = None
+    error: EvidenceError | None = None
+    n_missing: int = 0
+    n_latent: int = 0
+
+
+PRIORS = (
+    *("slope_mean", "slope_sd", "effect_scale", "intercept_sd", "log_rate", "cohort_scale"),
+    *("shape", "cohort_slope_scale", "cohort_shape_scale", "covariate_sd"),
+)
+"""Entries of the data vector ``prior``."""
 
 
 def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
@@ -72,9 +91,13 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
     Returns
     -------
     pymc.Model
-        Free variables: ``slope``, ``effect_scale`` and ``effect_latent``, ``cohort_scale`` and
-        ``cohort_latent`` (as far as identified), ``level``, and ``log_shape`` or ``smoothness`` and
-        ``step_latent``.
+        Free variables, as far as the model has them: ``slope``, ``effect_scale`` and
+        ``effect_latent``; ``level``; ``cohort_scale`` and ``cohort_latent``;
+        ``cohort_slope_scale`` and ``cohort_slope_latent``; ``covariate_effect``,
+        ``covariate_cohort_scale`` and ``covariate_cohort_latent``, ``steps_<covariate>`` and
+        ``missing_latent``; ``evidence_mean``, ``evidence_sd`` and ``evidence_latent``;
+        ``log_shape``, or ``smoothness`` and ``step_latent``; ``cohort_shape_scale`` and
+        ``cohort_shape_latent``.
 
     Notes
     -----
@@ -84,31 +107,26 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
     An effect is ``latent * scale**(1 - c)`` with ``latent ~ Normal(0, scale**c)``: centred for
     ``c = 1``, non-centred for ``c = 0``; `c` is data, see `centring`.
     """
-    design = design_effects(data.columns)
+    design = design_effects(data.columns, region_order=spec.region_order)
     arrays = data_arrays(spec, data, design)
     with pm.Model(check_bounds=False) as model:
         shared = {name: pm.Data(name, value) for name, value in arrays.items()}
         prior, centred = shared["prior"], shared["centred"]
-        slope = pm.Normal("slope", prior[0], prior[1])
-        beta: Any = pt.ones(len(data.columns)) * slope
-        if design.groups:
-            scale = pm.HalfNormal("effect_scale", prior[2], shape=len(design.groups))
-            effect = _effects("effect_latent", scale[design.group], centred[0], design.group.size)
-            beta = slope + (design.matrix * effect).sum(axis=1)
-        eta = pm.Normal("level", 0.0, prior[3]) + prior[4] + (shared["z"] * beta).sum(axis=1)
-        if data.n_cohorts > 1:
+        eta: Any = _evidence_part(spec, data, design, shared) if len(data.columns) else 0.0
+        eta = pm.Normal("level", 0.0, prior[3]) + prior[4] + eta
+        if spec.covariates:
+            eta = eta + _covariate_part(spec, data, shared)
+        if data.n_cohorts > 1 and "level" in spec.cohort_effects:
             spread = pm.HalfNormal("cohort_scale", prior[5])
             cohort_effect = _effects("cohort_latent", spread, centred[1], data.n_cohorts)
             eta = eta + cohort_effect[shared["cohort"]]
         if spec.baseline == "weibull":
-            log_shape = pm.Normal("log_shape", 0.0, prior[6])
+            log_shape: Any = pm.Normal("log_shape", 0.0, prior[6])
+            if _differ_in_shape(spec, data):
+                log_shape = (log_shape + _shape_deviations(data, shared, 1)[:, 0])[shared["cohort"]]
             log_hazard, cumulative_hazard = _weibull(shared, eta, log_shape)
         else:
-            smoothness = pm.HalfNormal("smoothness", prior[6])
-            steps = pm.Normal("step_latent", 0.0, 1.0, shape=spec.n_basis - 1)
-            walk = (_walk_matrix(spec.n_basis) * steps).sum(axis=1) * smoothness
-            raw = pt.exp(shared["log_weight"] + walk)
-            weight = raw / raw.sum()
+            weight = _basis_weights(spec, data, shared)
             form = _piecewise if spec.baseline == "piecewise" else _mspline
             log_hazard, cumulative_hazard = form(shared, eta, weight)
         terms = [log_hazard, cumulative_hazard("")]
@@ -120,6 +138,154 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
             terms.append(found * pt.log(-pt.expm1(-pt.switch(found > 0, more, 1.0))))
         pm.CustomDist("outcome", *terms, logp=_logp, observed=shared["event"])
     return model
+
+
+def _evidence_part(
+    spec: SurvivalSpec, data: SurvivalData, design: EffectDesign, shared: Mapping[str, Any]
+) -> Any:
+    """Evidence times slopes, those of the patient's cohort where they differ."""
+    prior, centred = shared["prior"], shared["centred"]
+    slope = pm.Normal("slope", prior[0], prior[1])
+    beta: Any = pt.ones(len(data.columns)) * slope
+    if design.groups:
+        scale = pm.HalfNormal("effect_scale", prior[2], shape=len(design.groups))
+        effect = _effects("effect_latent", scale[design.group], centred[0], design.group.size)
+        beta = slope + (design.matrix * effect).sum(axis=1)
+    z = _latent_evidence(data, shared) if data.n_latent else shared["z"]
+    part = (z * beta).sum(axis=1)
+    if data.n_cohorts > 1 and "slope" in spec.cohort_effects:
+        spread = pm.HalfNormal("cohort_slope_scale", prior[7])
+        deviation = _effects("cohort_slope_latent", spread, centred[1], data.n_cohorts)
+        part = part + deviation[shared["cohort"]] * z.sum(axis=1)
+    return part
+
+
+def _latent_evidence(data: SurvivalData, shared: Mapping[str, Any]) -> Any:
+    """Evidence with its uncertain values as parameters, around the population they come from."""
+    mean = pm.Normal("evidence_mean", 0.0, 1.0, shape=len(data.columns))
+    spread = pm.HalfNormal("evidence_sd", 1.0, shape=len(data.columns))
+    raw = pm.Normal("evidence_latent", 0.0, 1.0, shape=data.n_latent)
+    column, df = shared["cell_column"], shared["cell_df"]
+    value, width = cell_values(
+        raw,
+        mean[column],
+        spread[column],
+        shared["cell_z"],
+        shared["cell_measured"] / shared["cell_se"] ** 2,
+    )
+    off = (shared["cell_z"] - value) / shared["cell_se"]
+    measured = -0.5 * (df + 1.0) * pt.log1p(off**2 / df)
+    # The parameter's own normal density is taken out again, and its change of scale put in.
+    density = (
+        _normal_density(value, mean[column], spread[column])
+        + shared["cell_measured"] * measured
+        + pt.log(width)
+        + 0.5 * raw**2
+    )
+    pm.Potential("uncertain", (shared["cell_used"] * density).sum())
+    exact = _normal_density(shared["z"], mean, spread)
+    pm.Potential("exact", (shared["is_exact"] * exact).sum())
+    return shared["z"] + pt.concatenate([pt.zeros(1), value])[shared["cell"]]
+
+
+def _normal_density(value: Any, mean: Any, sd: Any) -> Any:
+    return -0.5 * ((value - mean) / sd) ** 2 - pt.log(sd)
+
+
+def _covariate_part(spec: SurvivalSpec, data: SurvivalData, shared: Mapping[str, Any]) -> Any:
+    """Sum over covariates of an effect times a number, or times the share of the steps climbed."""
+    prior = shared["prior"]
+    effect = pm.Normal("covariate_effect", 0.0, prior[9], shape=len(spec.covariates))
+    numbers: Any = shared.get("numbers")
+    if data.n_missing:
+        latent = pm.Normal("missing_latent", 0.0, 1.0, shape=data.n_missing)
+        numbers = numbers + pt.concatenate([pt.zeros(1), latent])[shared["missing"]]
+    by_cohort = [term.name for term in spec.covariates if term.by_cohort]
+    if by_cohort and data.n_cohorts > 1:
+        spread = pm.HalfNormal("covariate_cohort_scale", prior[7], shape=len(by_cohort))
+        deviation = _effects(
+            "covariate_cohort_latent",
+            spread[:, None],
+            shared["centred"][1],
+            (len(by_cohort), data.n_cohorts),
+        )
+    part: Any = 0.0
+    n_numeric = n_ordered = 0
+    for number, term in enumerate(spec.covariates):
+        own = effect[number]
+        if term.by_cohort and data.n_cohorts > 1:
+            own = own + deviation[by_cohort.index(term.name)][shared["cohort"]]
+        if term.is_ordered:
+            climbed = _climbed(term.name, len(term.levels))[shared["levels"][:, n_ordered]]
+            n_ordered += 1
+        else:
+            climbed = numbers[:, n_numeric]
+            n_numeric += 1
+        part = part + own * climbed
+    return part
+
+
+def _climbed(name: str, n_levels: int) -> Any:
+    """Share of the way from the lowest to the highest level, by level."""
+    if n_levels == 2:
+        return pt.as_tensor_variable(np.array([0.0, 1.0]))
+    steps = pm.Dirichlet(f"steps_{name}", np.ones(n_levels - 1))
+    return pt.concatenate([pt.zeros(1), pt.cumsum(steps)])
+
+
+def _differ_in_shape(spec: SurvivalSpec, data: SurvivalData) -> bool:
+    return data.n_cohorts > 1 and "shape" in spec.cohort_effects
+
+
+def _shape_deviations(data: SurvivalData, shared: Mapping[str, Any], n_terms: int) -> Any:
+    """Deviations of the shape by cohort and term, which sum to zero over the cohorts."""
+    spread = pm.HalfNormal("cohort_shape_scale", shared["prior"][8])
+    latent = _effects(
+        "cohort_shape_latent", spread, shared["centred"][1], (data.n_cohorts - 1, n_terms)
+    )
+    return (zero_sum_contrasts(data.n_cohorts)[:, :, None] * latent).sum(axis=1)
+
+
+def zero_sum_contrasts(n: int) -> FloatArray:
+    """Return an orthonormal basis of the vectors of length n that sum to zero (Helmert).
+
+    Parameters
+    ----------
+    n : int
+        2 or more.
+
+    Returns
+    -------
+    ndarray, shape (n, n - 1)
+
+    Examples
+    --------
+    >>> zero_sum_contrasts(2).round(3).tolist()
+    [[0.707], [-0.707]]
+    """
+    columns = [
+        np.concatenate([np.ones(k), [-float(k)], np.zeros(n - k - 1)]) / np.sqrt(k * (k + 1))
+        for k in range(1, n)
+    ]
+    return np.column_stack(columns)
+
+
+def _basis_weights(spec: SurvivalSpec, data: SurvivalData, shared: Mapping[str, Any]) -> Any:
+    """Weights of the basis, shape (n_basis,), or a row for each cohort where they differ."""
+    prior, centred = shared["prior"], shared["centred"]
+    smoothness = pm.HalfNormal("smoothness", prior[6])
+    steps = pm.Normal(
+        "step_latent", 0.0, pt.switch(centred[2] > 0, smoothness, 1.0), shape=spec.n_basis - 1
+    )
+    walk = (_walk_matrix(spec.n_basis) * steps).sum(axis=1)
+    log_weight = shared["log_weight"] + walk * pt.switch(centred[2] > 0, 1.0, smoothness)
+    if _differ_in_shape(spec, data):
+        deviations = _shape_deviations(data, shared, spec.n_basis - 1)
+        own = (deviations[:, None, :] * _walk_matrix(spec.n_basis)).sum(axis=-1)
+        raw = pt.exp(log_weight + own)
+        return raw / raw.sum(axis=1, keepdims=True)
+    raw = pt.exp(log_weight)
+    return raw / raw.sum()
 
 
 def _logp(event: Any, log_hazard: Any, at_risk: Any, *found: Any) -> Any:
@@ -143,23 +309,29 @@ def _weibull(shared: Mapping[str, Any], eta: Any, log_shape: Any) -> tuple[Any, 
 
 
 def _piecewise(shared: Mapping[str, Any], eta: Any, weight: Any) -> tuple[Any, CumulativeHazard]:
-    before, relative = pt.cumsum(weight) - weight, pt.exp(eta)
+    before, relative = pt.cumsum(weight, axis=-1) - weight, pt.exp(eta)
+
+    def place(role: str) -> Any:
+        interval = shared[f"interval{role}"]
+        return interval if weight.ndim == 1 else (shared["cohort"], interval)
 
     def cumulative(role: str) -> Any:
-        interval = shared[f"interval{role}"]
-        return relative * (before[interval] + weight[interval] * shared[f"within{role}"])
+        at = place(role)
+        return relative * (before[at] + weight[at] * shared[f"within{role}"])
 
-    return eta + (pt.log(weight) - shared["log_width"])[shared["interval"]], cumulative
+    return eta + (pt.log(weight) - shared["log_width"])[place("")], cumulative
 
 
 def _mspline(shared: Mapping[str, Any], eta: Any, weight: Any) -> tuple[Any, CumulativeHazard]:
+    own = weight if weight.ndim == 1 else weight[shared["cohort"]]
+
     def cumulative(role: str) -> Any:
-        return pt.exp(eta) * (shared[f"integral{role}"] * weight).sum(axis=1)
+        return pt.exp(eta) * (shared[f"integral{role}"] * own).sum(axis=1)
 
-    return eta + pt.log((shared["basis"] * weight).sum(axis=1)), cumulative
+    return eta + pt.log((shared["basis"] * own).sum(axis=1)), cumulative
 
 
-def _effects(name: str, scale: Any, centred: Any, size: int) -> Any:
+def _effects(name: str, scale: Any, centred: Any, size: int | tuple[int, ...]) -> Any:
     log_scale = pt.log(scale)
     latent = pm.Normal(name, 0.0, pt.exp(centred * log_scale), shape=size)
     return latent * pt.exp((1.0 - centred) * log_scale)
@@ -202,12 +374,19 @@ def data_arrays(
                 data.baseline.log_rate,
                 spec.prior_cohort_scale,
                 spec.prior_shape_sd if weibull else spec.prior_smoothness_scale,
+                spec.prior_cohort_slope_scale,
+                spec.prior_cohort_shape_scale,
+                spec.prior_covariate_sd,
             ]
         ),
         "centred": centring(spec, data, design),
     }
     if data.n_cohorts > 1:
         arrays["cohort"] = data.cohort
+    if data.covariates is not None and spec.covariates:
+        arrays |= _covariate_arrays(data.covariates, data.n_missing)
+    if data.n_latent:
+        arrays |= latent_cells(data.evidence, data.error, n_latent=data.n_latent)
     outcome, baseline = data.outcome, data.baseline
     roles = {"": outcome.time}
     if data.delayed_entry:
@@ -250,12 +429,27 @@ def centring(spec: SurvivalSpec, data: SurvivalData, design: EffectDesign) -> Fl
 
     Returns
     -------
-    ndarray, shape (2,)
-        For slopes (events per coefficient) and for cohorts (events of the smallest cohort).
+    ndarray, shape (3,)
+        For slopes (events per coefficient), for cohorts (events of the smallest cohort) and for the
+        steps of the random walk (events per step).
     """
     if spec.parameterisation != "auto":
-        return np.full(2, float(spec.parameterisation == "centred"))
+        return np.full(3, float(spec.parameterisation == "centred"))
     happened = data.outcome.has_happened
     per_slope = happened.sum() / max(1, design.matrix.shape[0])
     per_cohort = np.bincount(data.cohort, happened, minlength=data.n_cohorts).min()
-    return (np.array([per_slope, per_cohort]) >= spec.events_for_centring).astype(np.float64)
+    per_step = happened.sum() / spec.n_basis
+    events = np.array([per_slope, per_cohort, per_step])
+    return (events >= spec.events_for_centring).astype(np.float64)
+
+
+def _covariate_arrays(values: CovariateValues, n_missing: int) -> dict[str, FloatArray | IntArray]:
+    arrays: dict[str, FloatArray | IntArray] = {}
+    if values.numbers.shape[1]:
+        arrays["numbers"] = values.numbers
+    if values.levels.shape[1]:
+        arrays["levels"] = values.levels
+    if n_missing:  # position of each missing number among the parameters, from 1
+        place = np.cumsum(values.is_missing.ravel()).reshape(values.is_missing.shape)
+        arrays["missing"] = np.where(values.is_missing, place, 0).astype(np.int64)
+    return arrays

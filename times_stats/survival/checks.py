@@ -11,13 +11,14 @@ import xarray as xr
 
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
+from times_stats.survival.cohorts import cohort_baseline, known_cohort
 from times_stats.survival.diagnostics import Diagnostics, diagnose
 from times_stats.survival.hazard import (
     baseline_cumulative_hazard,
     baseline_log_hazard,
     stacked,
-    weighted_sums,
 )
+from times_stats.survival.predictor import PredictorValues, predictor_draws
 from times_stats.survival.result import SurvivalFit
 
 __all__ = ["Diagnostics", "diagnose", "log_likelihood", "loo", "posterior_summary"]
@@ -98,28 +99,21 @@ def log_likelihood(fit: SurvivalFit) -> xr.DataArray:
     """
     tree = fit.training_data()
     posterior = tree["posterior"].to_dataset()
-    time = tree["observed_data"]["time"].to_numpy()
-    event = tree["observed_data"]["event"].to_numpy()
-    evidence = tree["constant_data"]["evidence"].to_numpy()
-    eta = weighted_sums(stacked(posterior, "beta"), evidence)
-    if fit.n_cohorts > 1:
-        code = tree["constant_data"]["cohort_index"].to_numpy()
-        eta = eta + stacked(posterior, "cohort_effect")[:, code]
-    relative = np.exp(eta)
-
-    def cumulative(at: FloatArray) -> FloatArray:
-        return baseline_cumulative_hazard(fit.baseline, posterior, at) * relative
-
-    # A scan at time 0 has no Weibull hazard, and needs none.
-    log_hazard = baseline_log_hazard(fit.baseline, posterior, np.where(event == 1, time, 1.0))
-    pointwise = np.where(event == 1, log_hazard + eta, 0.0) - cumulative(time)
-    if "entry" in tree["observed_data"]:
-        pointwise += cumulative(tree["observed_data"]["entry"].to_numpy())
-    if "time_upper" in tree["observed_data"]:
-        upper = tree["observed_data"]["time_upper"].to_numpy()
-        found = np.isfinite(upper)
-        more = cumulative(np.where(found, upper, time)) - cumulative(time)
-        pointwise += np.where(found, np.log(-np.expm1(-np.where(found, more, 1.0))), 0.0)
+    observed = tree["observed_data"].to_dataset()
+    values = training_values(fit)
+    code = tree["constant_data"]["cohort_index"].to_numpy()
+    n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
+    pointwise = np.empty((n_samples, code.size))
+    groups = (
+        [(code == k, k) for k in np.unique(code)]
+        if fit.n_cohorts > 1
+        else [(np.ones(code.size, dtype=np.bool_), 0)]
+    )
+    for rows, number in groups:
+        effects = known_cohort(posterior, int(number))
+        eta = predictor_draws(fit.spec, posterior, values[rows], effects)
+        baseline = cohort_baseline(posterior, effects)
+        pointwise[:, rows] = _pointwise(fit, baseline, eta, observed.isel(patient=rows))
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     return xr.DataArray(
         pointwise.reshape(chains, draws, -1),
@@ -128,6 +122,63 @@ def log_likelihood(fit: SurvivalFit) -> xr.DataArray:
         | {"patient": tree["observed_data"]["patient"].to_numpy()},
         name="outcome",
     )
+
+
+def _pointwise(
+    fit: SurvivalFit, baseline: xr.Dataset, eta: FloatArray, observed: xr.Dataset
+) -> FloatArray:
+    """Log likelihood of patients who share a baseline, shape (n_samples, n)."""
+    time, event = observed["time"].to_numpy(), observed["event"].to_numpy()
+    relative = np.exp(eta)
+
+    def cumulative(at: FloatArray) -> FloatArray:
+        return baseline_cumulative_hazard(fit.baseline, baseline, at) * relative
+
+    # A scan at time 0 has no Weibull hazard, and needs none.
+    log_hazard = baseline_log_hazard(fit.baseline, baseline, np.where(event == 1, time, 1.0))
+    pointwise = np.where(event == 1, log_hazard + eta, 0.0) - cumulative(time)
+    if "entry" in observed:
+        pointwise += cumulative(observed["entry"].to_numpy())
+    if "time_upper" in observed:
+        upper = observed["time_upper"].to_numpy()
+        found = np.isfinite(upper)
+        more = cumulative(np.where(found, upper, time)) - cumulative(time)
+        pointwise += np.where(found, np.log(-np.expm1(-np.where(found, more, 1.0))), 0.0)
+    return pointwise
+
+
+def training_values(fit: SurvivalFit) -> PredictorValues:
+    """Return what the linear predictor of the training patients is made of, by draw if uncertain.
+
+    Parameters
+    ----------
+    fit : SurvivalFit
+        Fitted model with its training data.
+
+    Returns
+    -------
+    PredictorValues
+    """
+    tree = fit.training_data()
+    posterior, data = tree["posterior"].to_dataset(), tree["constant_data"].to_dataset()
+    n = data.sizes["patient"]
+    evidence = data["evidence"].to_numpy()
+    if "true_evidence" in posterior:
+        latent = (data["evidence_se"] > 0) | data["evidence_is_missing"]
+        evidence = _filled(evidence, latent.to_numpy(), stacked(posterior, "true_evidence"))
+    numbers = data["numbers"].to_numpy() if "numbers" in data else np.empty((n, 0))
+    if "missing_number" in posterior:
+        missing = data["number_is_missing"].to_numpy()
+        numbers = _filled(numbers, missing, stacked(posterior, "missing_number"))
+    levels = data["levels"].to_numpy() if "levels" in data else np.empty((n, 0), dtype=np.int64)
+    return PredictorValues(evidence, numbers, levels)
+
+
+def _filled(values: FloatArray, where: np.ndarray, draws: FloatArray) -> FloatArray:
+    """Values by draw, with those of some cells taken from the posterior, in row order."""
+    by_draw = np.repeat(values[None], draws.shape[0], axis=0)
+    by_draw[:, where] = draws
+    return by_draw
 
 
 def loo(fit: SurvivalFit) -> Any:

@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike
 from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
+from times_stats.survival.cohorts import UnknownCohort
 from times_stats.survival.hazard import baseline_cumulative_hazard
 from times_stats.survival.outcomes import HIDDEN
-from times_stats.survival.prediction import check_times, draw_predictor
+from times_stats.survival.patients import PatientDraws, draw_patients, read_patients
+from times_stats.survival.prediction import check_times
 from times_stats.survival.result import SurvivalFit
 
 _CELLS = 400  # between two times; narrower towards 0, where a Weibull hazard may be infinite
@@ -24,10 +26,12 @@ _LARGEST = 1e300  # cumulative hazard: nobody is left long before
 def predict_cumulative_incidence(
     fit: SurvivalFit,
     competing: SurvivalFit,
-    new: pd.DataFrame,
+    new: pd.DataFrame | None,
     *,
     times: ArrayLike,
     cohort: pd.Series | None = None,
+    covariates: pd.DataFrame | None = None,
+    unknown_cohort: UnknownCohort = "integrated",
 ) -> xr.DataArray:
     r"""Draw the probability of the event by each time, where a competing event may prevent it.
 
@@ -46,11 +50,11 @@ def predict_cumulative_incidence(
         competing event.
     competing : SurvivalFit
         Model of the competing event, fitted to the same patients the other way round.
-    new : DataFrame, patients x (marker, region)
-        Evidence, the same for both models.
+    new : DataFrame, patients x (marker, region), or None
+        Evidence, the same for both models; None for models of covariates alone.
     times : array-like, shape (n_times,)
         Months, 0 or more.
-    cohort : Series, optional
+    cohort, covariates, unknown_cohort
         See `linear_predictor`.
 
     Returns
@@ -82,23 +86,32 @@ def predict_cumulative_incidence(
     >>> predict_cumulative_incidence(recurrence, death, new, times=[24.0])  # doctest: +SKIP
     """
     grid = check_times(times)
-    if not len(new):
-        raise InputError("the evidence holds no patient: give one at least")
     _check_causes(fit, competing)
     edges = _cells(grid)
-    hazards = [
-        _hazards(each, new, edges, cohort, stream)
+    drawn = [
+        draw_patients(
+            each,
+            read_patients(
+                each, new, cohort=cohort, covariates=covariates, unknown_cohort=unknown_cohort
+            ),
+            stream=stream,
+        )
         for each, stream in ((fit, "unknown cohort"), (competing, "unknown cohort, competing"))
     ]
-    n = min(hazard[0].shape[0] for hazard in hazards)
-    patients = np.array(new.index.astype(str), dtype=str)
+    if not len(drawn[0].names):
+        raise InputError("the tables hold no patient: give one at least")
+    n = min(len(each.eta) for each in drawn)
+    patients = drawn[0].names
+    bases = [_bases(each, by, edges) for each, by in zip((fit, competing), drawn, strict=True)]
     found = np.empty((n, len(patients), grid.size))
     position = np.searchsorted(edges, grid)
     for row in range(len(patients)):
         with np.errstate(over="ignore"):
             own, other = (
-                np.minimum(relative[:n, row, None] * base[:n], _LARGEST)
-                for relative, base in hazards
+                np.minimum(
+                    np.minimum(np.exp(by.eta[:n, row, None]), _LARGEST) * base[row][:n], _LARGEST
+                )
+                for by, base in zip(drawn, bases, strict=True)
             )
         more, all_more = np.diff(own, axis=1), np.diff(own + other, axis=1)
         survival = np.exp(-(own + other))
@@ -112,7 +125,7 @@ def predict_cumulative_incidence(
         dims=("sample", "patient", "time"),
         coords={"patient": patients, "time": grid, "extrapolated": ("time", grid > seen)},
         name="cumulative_incidence",
-        attrs={"n_filled": int(new.isna().to_numpy().sum())},
+        attrs={"n_filled": drawn[0].n_filled, "n_drawn": drawn[0].n_drawn},
     )
 
 
@@ -153,17 +166,14 @@ def _cells(times: FloatArray) -> FloatArray:
     return np.concatenate(parts)
 
 
-def _hazards(
-    fit: SurvivalFit,
-    new: pd.DataFrame,
-    times: FloatArray,
-    cohort: pd.Series | None,
-    stream: str,
-) -> tuple[FloatArray, FloatArray]:
-    """Relative hazard of each patient, and the cumulative hazard at evidence 0, by draw."""
-    posterior = fit.posterior["posterior"].to_dataset()
-    with np.errstate(over="ignore", invalid="ignore"):
-        relative = np.exp(draw_predictor(fit, new, cohort=cohort, stream=stream).to_numpy())
-        base = baseline_cumulative_hazard(fit.baseline, posterior, times)
-    # A level beyond all numbers times nothing, at time 0, is nothing.
-    return np.minimum(relative, _LARGEST), np.nan_to_num(base, nan=0.0, posinf=_LARGEST)
+def _bases(fit: SurvivalFit, drawn: PatientDraws, times: FloatArray) -> list[FloatArray]:
+    """Cumulative hazard at linear predictor 0 for each patient, by draw; cohorts share theirs."""
+    found = [np.empty(0)] * len(drawn.names)
+    for rows, posterior in drawn.groups:
+        with np.errstate(over="ignore", invalid="ignore"):
+            base = baseline_cumulative_hazard(fit.baseline, posterior, times)
+        # A level beyond all numbers times nothing, at time 0, is nothing.
+        base = np.nan_to_num(base, nan=0.0, posinf=_LARGEST)
+        for row in np.flatnonzero(rows):
+            found[row] = base
+    return found

@@ -1,4 +1,4 @@
-"""Survival curves, restricted means and linear predictors of new patients, as posterior draws."""
+"""Survival curves, event probabilities, restricted means and hazard ratios, as posterior draws."""
 
 from __future__ import annotations
 
@@ -8,78 +8,86 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import gamma, gammainc
 
-from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
-from times_stats.resampling import spawn_rng
-from times_stats.survival.effects import check_columns
-from times_stats.survival.hazard import baseline_cumulative_hazard, stacked, weighted_sums
+from times_stats.survival.cohorts import UnknownCohort
+from times_stats.survival.hazard import baseline_cumulative_hazard, stacked
+from times_stats.survival.patients import PatientDraws, draw_patients, read_patients
 from times_stats.survival.result import SurvivalFit
 
 _NODES_PER_PIECE = 16
 
 
 def linear_predictor(
-    fit: SurvivalFit, new: pd.DataFrame, *, cohort: pd.Series | None = None
+    fit: SurvivalFit,
+    new: pd.DataFrame | None,
+    *,
+    cohort: pd.Series | None = None,
+    covariates: pd.DataFrame | None = None,
+    unknown_cohort: UnknownCohort = "integrated",
+    evidence_se: pd.DataFrame | None = None,
+    n_tiles: pd.DataFrame | None = None,
 ) -> xr.DataArray:
-    r"""Draw :math:`\eta` of new patients: evidence times slopes, plus the cohort effect.
+    r"""Draw :math:`\eta` of new patients: evidence times slopes, covariates, and the cohort effect.
 
     Parameters
     ----------
     fit : SurvivalFit
         Fitted model.
-    new : DataFrame, patients x (marker, region)
-        Evidence from the fold models; a missing value becomes 0, the average.
+    new : DataFrame, patients x (marker, region), or None
+        Evidence from the fold models; a missing value becomes 0, the average. None for a model of
+        covariates alone.
     cohort : Series, optional
         Cohort by patient. A label the fit does not know, a missing one, or None with a fit over
-        several cohorts: the effect is integrated out, by a draw from Normal(0, sigma) for each
-        posterior draw, shared by the patients of that label.
+        several cohorts is an unknown cohort.
+    covariates : DataFrame, optional
+        Covariates of the specification, by patient. A missing number is drawn from the population
+        where the specification models it, and refused otherwise.
+    unknown_cohort : {"integrated", "average"}
+        What an unknown cohort has for its own. ``integrated``: effects drawn from their
+        distribution for each posterior draw, shared by the patients of the label. ``average``:
+        none, which is the median cohort, and leaves its uncertainty out.
+    evidence_se, n_tiles : DataFrame, optional
+        Of a fit with uncertain evidence: standard errors and tiles of the new patients, whose true
+        evidence is drawn from their own tiles and the population. Evidence without a standard
+        error is taken as exact, missing evidence is drawn from the population.
 
     Returns
     -------
     DataArray
-        Dims ``sample, patient``; attribute ``n_filled`` counts missing evidence.
+        Dims ``sample, patient``; attribute ``n_filled`` counts missing evidence that became 0, and
+        ``n_drawn`` missing values that were drawn.
 
     Raises
     ------
     InputError
-        If columns or patients do not fit.
+        If columns or patients do not fit, or a covariate is missing.
 
     Examples
     --------
     >>> from times_stats.survival import linear_predictor
     >>> linear_predictor(fit, new).mean("sample")  # doctest: +SKIP
     """
-    return draw_predictor(fit, new, cohort=cohort, stream="unknown cohort")
+    patients = read_patients(
+        fit,
+        new,
+        cohort=cohort,
+        covariates=covariates,
+        unknown_cohort=unknown_cohort,
+        evidence_se=evidence_se,
+        n_tiles=n_tiles,
+    )
+    drawn = draw_patients(fit, patients)
+    return _as_array(drawn.eta, drawn, "linear_predictor")
 
 
-def draw_predictor(
-    fit: SurvivalFit, new: pd.DataFrame, *, cohort: pd.Series | None, stream: str
-) -> xr.DataArray:
-    """Draw the linear predictor with a random stream of its own for unknown cohorts.
-
-    Parameters
-    ----------
-    fit, new, cohort
-        As in `linear_predictor`.
-    stream : str
-        Name of the stream: two models of one prediction must not share theirs.
-
-    Returns
-    -------
-    DataArray
-    """
-    evidence, n_filled = _checked_evidence(fit, new)
-    posterior = fit.posterior["posterior"].to_dataset()
-    eta = weighted_sums(stacked(posterior, "beta"), evidence)
-    if fit.n_cohorts > 1:
-        eta = eta + _cohort_draws(fit, posterior, new.index, cohort, stream)
+def _as_array(values: FloatArray, drawn: PatientDraws, name: str) -> xr.DataArray:
     return xr.DataArray(
-        eta,
+        values,
         dims=("sample", "patient"),
-        coords={"patient": np.array(new.index.astype(str), dtype=str)},
-        name="linear_predictor",
-        attrs={"n_filled": n_filled},
+        coords={"patient": drawn.names},
+        name=name,
+        attrs={"n_filled": drawn.n_filled, "n_drawn": drawn.n_drawn},
     )
 
 
@@ -112,7 +120,15 @@ def check_times(times: ArrayLike) -> FloatArray:
 
 
 def predict_survival(
-    fit: SurvivalFit, new: pd.DataFrame, *, times: ArrayLike, cohort: pd.Series | None = None
+    fit: SurvivalFit,
+    new: pd.DataFrame | None,
+    *,
+    times: ArrayLike,
+    cohort: pd.Series | None = None,
+    covariates: pd.DataFrame | None = None,
+    unknown_cohort: UnknownCohort = "integrated",
+    evidence_se: pd.DataFrame | None = None,
+    n_tiles: pd.DataFrame | None = None,
 ) -> xr.DataArray:
     r"""Draw survival curves of new patients, :math:`S(t) = \exp(-H_0(t) e^{\eta})`.
 
@@ -120,11 +136,11 @@ def predict_survival(
     ----------
     fit : SurvivalFit
         Fitted model.
-    new : DataFrame, patients x (marker, region)
+    new : DataFrame, patients x (marker, region), or None
         Evidence from the fold models; a missing value becomes 0, the average.
     times : array-like, shape (n_times,)
         Months, 0 or more.
-    cohort : Series, optional
+    cohort, covariates, unknown_cohort, evidence_se, n_tiles
         See `linear_predictor`.
 
     Returns
@@ -145,25 +161,173 @@ def predict_survival(
     >>> curves.mean("sample")  # doctest: +SKIP
     """
     grid = check_times(times)
-    eta = linear_predictor(fit, new, cohort=cohort)
-    posterior = fit.posterior["posterior"].to_dataset()
-    cumulative = baseline_cumulative_hazard(fit.baseline, posterior, grid)
-    survival = np.exp(eta.to_numpy())[:, :, None] * -cumulative[:, None, :]
+    drawn = draw_patients(
+        fit,
+        read_patients(
+            fit,
+            new,
+            cohort=cohort,
+            covariates=covariates,
+            unknown_cohort=unknown_cohort,
+            evidence_se=evidence_se,
+            n_tiles=n_tiles,
+        ),
+    )
+    found = np.empty((*drawn.eta.shape, grid.size))
+    for rows, posterior in drawn.groups:
+        cumulative = baseline_cumulative_hazard(fit.baseline, posterior, grid)
+        found[:, rows] = np.exp(-np.exp(drawn.eta[:, rows])[:, :, None] * cumulative[:, None, :])
     return xr.DataArray(
-        np.exp(survival, out=survival),
+        found,
         dims=("sample", "patient", "time"),
         coords={
-            "patient": eta["patient"].to_numpy(),
+            "patient": drawn.names,
             "time": grid,
             "extrapolated": ("time", grid > fit.baseline.last_event),
         },
         name="survival",
-        attrs=dict(eta.attrs),
+        attrs={"n_filled": drawn.n_filled, "n_drawn": drawn.n_drawn},
     )
 
 
+def predict_event_probability(
+    fit: SurvivalFit,
+    new: pd.DataFrame | None,
+    *,
+    horizon: float,
+    since: float = 0.0,
+    cohort: pd.Series | None = None,
+    covariates: pd.DataFrame | None = None,
+    unknown_cohort: UnknownCohort = "integrated",
+    evidence_se: pd.DataFrame | None = None,
+    n_tiles: pd.DataFrame | None = None,
+) -> xr.DataArray:
+    r"""Draw the probability of the event by the horizon, :math:`1 - S(\tau) / S(t_0)`.
+
+    Parameters
+    ----------
+    fit : SurvivalFit
+        Fitted model.
+    new : DataFrame, patients x (marker, region), or None
+        Evidence from the fold models; a missing value becomes 0, the average.
+    horizon : float
+        :math:`\tau`, months, after `since`.
+    since : float
+        :math:`t_0`: months after time zero at which the patient is known to be free of the event.
+    cohort, covariates, unknown_cohort, evidence_se, n_tiles
+        See `linear_predictor`.
+
+    Returns
+    -------
+    DataArray
+        Dims ``sample, patient``; attribute ``extrapolated`` tells whether the horizon lies beyond
+        the last event of the training data.
+
+    Raises
+    ------
+    InputError
+        If columns or patients do not fit, or the horizon does not come after `since`.
+
+    Notes
+    -----
+    Where another event can come first this is the probability in its absence; see
+    `predict_cumulative_incidence`.
+
+    Examples
+    --------
+    >>> from times_stats.survival import predict_event_probability
+    >>> predict_event_probability(fit, new, horizon=24.0).mean("sample")  # doctest: +SKIP
+    """
+    if not (np.isfinite(horizon) and horizon > since >= 0):
+        raise InputError(
+            f"the horizon is {horizon} and since is {since}: give months with 0 <= since < horizon"
+        )
+    drawn = draw_patients(
+        fit,
+        read_patients(
+            fit,
+            new,
+            cohort=cohort,
+            covariates=covariates,
+            unknown_cohort=unknown_cohort,
+            evidence_se=evidence_se,
+            n_tiles=n_tiles,
+        ),
+    )
+    found = np.empty(drawn.eta.shape)
+    for rows, posterior in drawn.groups:
+        until = baseline_cumulative_hazard(fit.baseline, posterior, np.array([since, horizon]))
+        more = (until[:, 1] - until[:, 0])[:, None]
+        found[:, rows] = -np.expm1(-np.exp(drawn.eta[:, rows]) * more)
+    return _as_array(found, drawn, "event_probability").assign_attrs(
+        extrapolated=bool(horizon > fit.baseline.last_event)
+    )
+
+
+def predict_hazard_ratio(
+    fit: SurvivalFit,
+    new: pd.DataFrame | None,
+    reference: pd.DataFrame | None,
+    *,
+    cohort: str | None = None,
+    covariates: pd.DataFrame | None = None,
+    reference_covariates: pd.DataFrame | None = None,
+    unknown_cohort: UnknownCohort = "integrated",
+) -> xr.DataArray:
+    """Draw hazard ratios of patients against one other patient of the same cohort.
+
+    Parameters
+    ----------
+    fit : SurvivalFit
+        Fitted model.
+    new : DataFrame, patients x (marker, region), or None
+        Evidence of the patients.
+    reference : DataFrame, one row, or None
+        Evidence of the patient they are compared with.
+    cohort : str, optional
+        Cohort of all of them; it matters where slopes differ between cohorts.
+    covariates, reference_covariates : DataFrame, optional
+        Covariates of the patients, and of the other one.
+    unknown_cohort : {"integrated", "average"}
+        See `linear_predictor`.
+
+    Returns
+    -------
+    DataArray
+        Dims ``sample, patient``. Within a cohort hazards are proportional: the ratio is the same at
+        all times.
+
+    Raises
+    ------
+    InputError
+        If columns or patients do not fit, a number is missing, or the reference is not one patient.
+
+    Examples
+    --------
+    >>> from times_stats.survival import predict_hazard_ratio
+    >>> predict_hazard_ratio(fit, new, new.iloc[[0]]).mean("sample")  # doctest: +SKIP
+    """
+    drawn = []
+    for evidence, table in ((new, covariates), (reference, reference_covariates)):
+        patients = read_patients(
+            fit, evidence, cohort=cohort, covariates=table, unknown_cohort=unknown_cohort
+        )
+        drawn.append(draw_patients(fit, patients))
+    if drawn[1].eta.shape[1] != 1:
+        raise InputError(f"the reference has {drawn[1].eta.shape[1]} patients: give one")
+    return _as_array(np.exp(drawn[0].eta - drawn[1].eta), drawn[0], "hazard_ratio")
+
+
 def predict_rmst(
-    fit: SurvivalFit, new: pd.DataFrame, *, horizon: float, cohort: pd.Series | None = None
+    fit: SurvivalFit,
+    new: pd.DataFrame | None,
+    *,
+    horizon: float,
+    cohort: pd.Series | None = None,
+    covariates: pd.DataFrame | None = None,
+    unknown_cohort: UnknownCohort = "integrated",
+    evidence_se: pd.DataFrame | None = None,
+    n_tiles: pd.DataFrame | None = None,
 ) -> xr.DataArray:
     r"""Draw the restricted mean survival time, :math:`\int_0^{\tau} S(t)\,dt`, in months.
 
@@ -171,11 +335,11 @@ def predict_rmst(
     ----------
     fit : SurvivalFit
         Fitted model.
-    new : DataFrame, patients x (marker, region)
+    new : DataFrame, patients x (marker, region), or None
         Evidence from the fold models; a missing value becomes 0, the average.
     horizon : float
         :math:`\tau`, months, positive.
-    cohort : Series, optional
+    cohort, covariates, unknown_cohort, evidence_se, n_tiles
         See `linear_predictor`.
 
     Returns
@@ -202,21 +366,32 @@ def predict_rmst(
     """
     if not (np.isfinite(horizon) and horizon > 0):
         raise InputError(f"the horizon is {horizon}: give a positive number of months")
-    eta = linear_predictor(fit, new, cohort=cohort)
-    posterior = fit.posterior["posterior"].to_dataset()
-    if fit.baseline.kind == "weibull":
-        values = _weibull_rmst(fit, posterior, eta.to_numpy(), float(horizon))
-    else:
+    drawn = draw_patients(
+        fit,
+        read_patients(
+            fit,
+            new,
+            cohort=cohort,
+            covariates=covariates,
+            unknown_cohort=unknown_cohort,
+            evidence_se=evidence_se,
+            n_tiles=n_tiles,
+        ),
+    )
+    found = np.empty(drawn.eta.shape)
+    for rows, posterior in drawn.groups:
+        eta = drawn.eta[:, rows]
+        if fit.baseline.kind == "weibull":
+            found[:, rows] = _weibull_rmst(fit, posterior, eta, float(horizon))
+            continue
         nodes, weights = _nodes(fit.baseline.knots, float(horizon))
         cumulative = baseline_cumulative_hazard(fit.baseline, posterior, nodes)
-        relative = np.exp(eta.to_numpy())
-        values = np.zeros_like(relative)
+        relative, values = np.exp(eta), np.zeros_like(eta)
         for node, weight in enumerate(weights):
             values += weight * np.exp(-relative * cumulative[:, node, None])
-    return (
-        eta.copy(data=values)
-        .rename("rmst")
-        .assign_attrs(extrapolated=bool(horizon > fit.baseline.last_event))
+        found[:, rows] = values
+    return _as_array(found, drawn, "rmst").assign_attrs(
+        extrapolated=bool(horizon > fit.baseline.last_event)
     )
 
 
@@ -238,49 +413,3 @@ def _nodes(knots: tuple[float, ...], horizon: float) -> tuple[FloatArray, FloatA
     half = np.diff(edges) / 2
     middle = (edges[1:] + edges[:-1]) / 2
     return (middle[:, None] + half[:, None] * unit).ravel(), (half[:, None] * weight).ravel()
-
-
-def _checked_evidence(fit: SurvivalFit, new: pd.DataFrame) -> tuple[FloatArray, int]:
-    columns = check_columns(new.columns)
-    if not columns.equals(fit.columns):
-        lacking = fit.columns.difference(columns)
-        what = f"lacks {name_rows(lacking)}" if len(lacking) else "has others or another order"
-        raise InputError(f"the evidence of the new patients {what}: give the columns of the fit")
-    values = new.to_numpy(dtype=np.float64)
-    infinite = np.isinf(values).any(axis=1)
-    if infinite.any():
-        raise InputError(
-            f"evidence is infinite for patient {name_rows(new.index[infinite])}: give finite values"
-        )
-    missing = np.isnan(values)
-    return np.where(missing, 0.0, values), int(missing.sum())
-
-
-def _cohort_draws(
-    fit: SurvivalFit,
-    posterior: xr.Dataset,
-    index: pd.Index,
-    cohort: pd.Series | None,
-    stream: str,
-) -> FloatArray:
-    known = {name: number for number, name in enumerate(fit.cohorts)}
-    effects = stacked(posterior, "cohort_effect")
-    scale = stacked(posterior, "cohort_scale")
-    if cohort is None:
-        labels = pd.Series(None, index=index, dtype=object)
-    else:
-        absent = index.difference(cohort.index)
-        if len(absent):
-            raise InputError(f"cohort has no row for patient {name_rows(absent)}: give one each")
-        labels = cohort.loc[index]
-    drawn = np.empty((effects.shape[0], len(index)))
-    codes, names = pd.factorize(labels)
-    for code in np.unique(codes):
-        name = "" if code < 0 else str(names[code])
-        if code >= 0 and name in known:
-            effect = effects[:, known[name]]
-        else:
-            rng = spawn_rng(fit.seed, stream, name)
-            effect = scale * rng.standard_normal(scale.size)
-        drawn[:, codes == code] = effect[:, None]
-    return drawn

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -63,10 +66,11 @@ def draw_prior(
     >>> round(float(prior["slope"].mean()), 1), round(float(prior["slope"].std()), 1)
     (0.5, 0.5)
     """
-    columns = check_columns(columns)
+    columns = check_columns(columns, may_be_empty=bool(spec.covariates))
     if n_draws < 1:
         raise InputError(f"n_draws is {n_draws}: use 1 or more")
-    design, rng = design_effects(columns), spawn_rng(seed, "prior")
+    design = design_effects(columns, region_order=spec.region_order)
+    rng = spawn_rng(seed, "prior")
 
     def normal(*shape: int) -> FloatArray:
         return rng.standard_normal((1, n_draws, *shape))
@@ -75,14 +79,16 @@ def draw_prior(
         "slope": spec.prior_slope_mean + spec.prior_slope_sd * normal(),
         "level": spec.prior_intercept_sd * normal(),
     }
+    if not len(columns):
+        del draws["slope"]
     if design.groups:
         draws["effect_scale"] = spec.prior_effect_scale * np.abs(normal(len(design.groups)))
         draws["effect_latent"] = normal(design.group.size)
-    if len(cohorts) > 1:
+    if len(cohorts) > 1 and "level" in spec.cohort_effects:
         draws["cohort_scale"] = spec.prior_cohort_scale * np.abs(normal())
         draws["cohort_latent"] = normal(len(cohorts))
     arrays: dict[str, FloatArray] = {
-        "centred": np.zeros(2),
+        "centred": np.zeros(3),
         "prior": np.array([0.0, 0.0, 0.0, 0.0, baseline.log_rate]),
     }
     if spec.baseline == "weibull":
@@ -91,7 +97,37 @@ def draw_prior(
         draws["smoothness"] = spec.prior_smoothness_scale * np.abs(normal())
         draws["step_latent"] = normal(spec.n_basis - 1)
         arrays["log_weight"] = np.log(constant_hazard_weights(baseline))
-    return name_posterior(draws, columns, design, len(cohorts), arrays, cohorts)
+    draws |= _structure_draws(spec, len(columns), len(cohorts), normal, rng)
+    return name_posterior(draws, spec, columns, design, len(cohorts), arrays, cohorts)
+
+
+def _structure_draws(
+    spec: SurvivalSpec,
+    n_columns: int,
+    n_cohorts: int,
+    normal: Callable[..., FloatArray],
+    rng: np.random.Generator,
+) -> dict[str, FloatArray]:
+    """Draws of what not every model has: covariates, slopes and shapes of cohorts."""
+    draws = {}
+    if n_cohorts > 1 and n_columns and "slope" in spec.cohort_effects:
+        draws["cohort_slope_scale"] = spec.prior_cohort_slope_scale * np.abs(normal())
+        draws["cohort_slope_latent"] = normal(n_cohorts)
+    if n_cohorts > 1 and "shape" in spec.cohort_effects:
+        n_terms = 1 if spec.baseline == "weibull" else spec.n_basis - 1
+        draws["cohort_shape_scale"] = spec.prior_cohort_shape_scale * np.abs(normal())
+        draws["cohort_shape_latent"] = normal(n_cohorts - 1, n_terms)
+    if spec.covariates:
+        draws["covariate_effect"] = spec.prior_covariate_sd * normal(len(spec.covariates))
+    n_varying = sum(term.by_cohort for term in spec.covariates)
+    if n_varying and n_cohorts > 1:
+        draws["covariate_cohort_scale"] = spec.prior_cohort_slope_scale * np.abs(normal(n_varying))
+        draws["covariate_cohort_latent"] = normal(n_varying, n_cohorts)
+    size = normal().shape
+    for term in spec.covariates:
+        if len(term.levels) > 2:
+            draws[f"steps_{term.name}"] = rng.dirichlet(np.ones(len(term.levels) - 1), size)
+    return draws
 
 
 def prior_survival(
@@ -141,6 +177,7 @@ def prior_survival(
     """
     grid = check_times(times)
     baseline, _, _ = learn_baseline(read_outcome(y), spec)
+    spec = dataclasses.replace(spec, region_order=())  # of one region there is no order
     prior = draw_prior(
         spec,
         columns=pd.MultiIndex.from_tuples([("any", "any")]),
@@ -150,7 +187,7 @@ def prior_survival(
         seed=seed,
     )
     cumulative = baseline_cumulative_hazard(baseline, prior, grid)
-    if several_cohorts:
+    if "cohort_effect" in prior:
         cumulative = cumulative * np.exp(stacked(prior, "cohort_effect")[:, :1])
     return xr.DataArray(
         np.exp(-cumulative), dims=("sample", "time"), coords={"time": grid}, name="survival"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import nutpie
@@ -12,19 +12,17 @@ import pandas as pd
 import pytensor
 import xarray as xr
 
-from times_stats._checks import name_rows
-from times_stats._typing import IntArray
 from times_stats.errors import ConvergenceWarning, InputError
 from times_stats.survival.baseline import Baseline, learn_baseline
 from times_stats.survival.build import SurvivalData, build_model, data_arrays
+from times_stats.survival.covariates import CovariateValues
 from times_stats.survival.diagnostics import Diagnostics, diagnose
 from times_stats.survival.draws import data_groups, name_posterior, read_trace
 from times_stats.survival.effects import EffectDesign, check_columns, design_effects
-from times_stats.survival.outcomes import SurvivalOutcome, read_outcome
+from times_stats.survival.inputs import FitInputs, read_inputs
+from times_stats.survival.outcomes import SurvivalOutcome
 from times_stats.survival.result import SurvivalFit
 from times_stats.survival.spec import SurvivalSpec
-
-_LARGEST_EVIDENCE = 500.0  # a relative hazard of e^500
 
 __all__ = ["CompiledSurvival", "Diagnostics", "SurvivalFit", "compile_survival", "fit_survival"]
 
@@ -36,7 +34,7 @@ class CompiledSurvival:
     Parameters
     ----------
     spec : SurvivalSpec
-        Specification it was compiled for. Only `baseline` and `n_basis` are compiled in.
+        Specification it was compiled for. Only its `structure` is compiled in.
     columns : MultiIndex
         Marker and region of each coefficient.
     n_cohorts : int
@@ -45,8 +43,12 @@ class CompiledSurvival:
         Effects of the columns.
     model : object
         Compiled nutpie model.
+    inputs : frozenset of str
+        Data vectors the model knows.
     delayed_entry, interval_censoring : bool
         Whether it has room for patients who entered late, and for events found at scans.
+    n_missing, n_latent : int
+        Missing numbers, and uncertain values of evidence, that it has room for.
     """
 
     spec: SurvivalSpec
@@ -54,31 +56,38 @@ class CompiledSurvival:
     n_cohorts: int
     design: EffectDesign
     model: Any
+    inputs: frozenset[str]
     delayed_entry: bool = False
     interval_censoring: bool = False
+    n_missing: int = 0
+    n_latent: int = 0
 
 
 def compile_survival(
     spec: SurvivalSpec,
     *,
-    columns: pd.Index,
+    columns: pd.Index | None = None,
     n_cohorts: int = 1,
     delayed_entry: bool = False,
     interval_censoring: bool = False,
+    n_missing: int = 0,
+    n_latent: int = 0,
 ) -> CompiledSurvival:
     """Compile the survival model once, for every fold and size of data.
 
     Parameters
     ----------
     spec : SurvivalSpec
-        Baseline; priors and sampler settings may differ at each fit.
-    columns : MultiIndex
-        Levels marker and region of the evidence.
+        Baseline, covariates, effects; priors and sampler settings may differ at each fit.
+    columns : MultiIndex, optional
+        Levels marker and region of the evidence; none for a model of covariates alone.
     n_cohorts : int
         Cohorts of the study; a fit may see fewer.
     delayed_entry, interval_censoring : bool
         Whether data may hold patients who entered late, and events found at scans. Either makes
         the model a little slower.
+    n_missing, n_latent : int
+        Missing numbers of covariates, and uncertain values of evidence, at most.
 
     Returns
     -------
@@ -100,37 +109,57 @@ def compile_survival(
     >>> compiled = compile_survival(SurvivalSpec(), columns=evidence.columns)  # doctest: +SKIP
     >>> fit_survival(SurvivalSpec(), evidence, y, compiled=compiled)  # doctest: +SKIP
     """
-    columns = check_columns(columns)
+    columns = check_columns(
+        pd.Index([]) if columns is None else columns, may_be_empty=bool(spec.covariates)
+    )
     if n_cohorts < 1:
         raise InputError(f"n_cohorts is {n_cohorts}: use 1 or more")
     time = np.arange(1.0, spec.n_basis + 3)
-    event = np.ones(time.size, dtype=np.int64)
-    outcome = SurvivalOutcome(time, event, np.zeros(time.size), np.full(time.size, np.nan))
+    n, event = time.size, np.ones(time.size, dtype=np.int64)
+    outcome = SurvivalOutcome(time, event, np.zeros(n), np.full(n, np.nan))
     baseline, _, _ = learn_baseline(outcome, spec)
+    n_ordered = sum(term.is_ordered for term in spec.covariates)
+    numbers = np.zeros((n, len(spec.covariates) - n_ordered))
     data = SurvivalData(
         columns=columns,
-        evidence=np.zeros((time.size, len(columns))),
+        evidence=np.zeros((n, len(columns))),
         outcome=outcome,
-        cohort=np.zeros(time.size, dtype=np.int64),
+        cohort=np.zeros(n, dtype=np.int64),
         n_cohorts=n_cohorts,
         baseline=baseline,
         delayed_entry=delayed_entry,
         interval_censoring=interval_censoring,
+        covariates=CovariateValues(
+            numbers, numbers.astype(np.bool_), np.zeros((n, n_ordered), dtype=np.int64), {}
+        ),
+        n_missing=n_missing,
+        n_latent=n_latent,
     )
     with pytensor.config.change_flags(numba__fastmath=False):
         model = nutpie.compile_pymc_model(build_model(spec, data))
-    design = design_effects(columns)
     return CompiledSurvival(
-        spec, columns, n_cohorts, design, model, delayed_entry, interval_censoring
+        spec=spec,
+        columns=columns,
+        n_cohorts=n_cohorts,
+        design=design_effects(columns, region_order=spec.region_order),
+        model=model,
+        inputs=frozenset(str(variable.name) for variable in model.shared_var_keys),
+        delayed_entry=delayed_entry,
+        interval_censoring=interval_censoring,
+        n_missing=n_missing,
+        n_latent=n_latent,
     )
 
 
 def fit_survival(
     spec: SurvivalSpec,
-    evidence: pd.DataFrame,
+    evidence: pd.DataFrame | None,
     y: pd.DataFrame,
     *,
     cohort: pd.Series | None = None,
+    covariates: pd.DataFrame | None = None,
+    evidence_se: pd.DataFrame | None = None,
+    n_tiles: pd.DataFrame | None = None,
     seed: int = 0,
     compiled: CompiledSurvival | None = None,
     cores: int = 1,
@@ -143,15 +172,23 @@ def fit_survival(
     ----------
     spec : SurvivalSpec
         Model, priors, sampler settings and gate.
-    evidence : DataFrame, patients x (marker, region)
+    evidence : DataFrame, patients x (marker, region), or None
         Out-of-fold evidence z in log-hazard units, made inside the patients fitted on; a missing
-        value becomes 0, the average, and is counted.
+        value becomes 0, the average, and is counted. None: a model of the covariates alone.
     y : DataFrame
         Outcome of the same patients, in any order, with ``time`` (months) and ``event``; with
         ``entry`` where some were followed late, and ``time_lower`` and ``time_upper`` where the
         event was found at a scan (see `read_outcome`).
     cohort : Series, optional
         Cohort by patient; one cohort, or none given, leaves cohort effects out.
+    covariates : DataFrame, optional
+        A column for each covariate of the specification (see `Covariate`), by patient.
+    evidence_se, n_tiles : DataFrame, optional
+        Standard error of each value of the evidence from the variance between its tiles, and the
+        number of these, with the columns of the evidence. The true value is then a parameter,
+        normal in the population, and the measured one is off by a t distribution with one degree
+        of freedom less than there are tiles. Missing evidence is drawn from the population. Where
+        the standard error is 0 or missing, the evidence is taken as exact.
     seed : int
         Same seed, same draws, whatever `cores`.
     compiled : CompiledSurvival, optional
@@ -173,8 +210,8 @@ def fit_survival(
     Raises
     ------
     InputError
-        If patients of the tables differ, there are no events, evidence is infinite, or `compiled`
-        is for other columns or another baseline.
+        If patients of the tables differ, there are no events, evidence is infinite, a covariate is
+        missing or not as the specification says, or `compiled` is for another model.
 
     Warns
     -----
@@ -193,47 +230,37 @@ def fit_survival(
     >>> fit_survival(SurvivalSpec(), evidence, y).diagnostics.status  # doctest: +SKIP
     'converged'
     """
-    columns = check_columns(evidence.columns)
-    # Sums round by order: in the order of the identifiers, shuffled rows give the same draws.
-    evidence = evidence.iloc[np.argsort(evidence.index.astype(str).to_numpy(dtype=str))]
-    outcome = read_outcome(y)[_positions(evidence.index, y.index)]
-    names, codes = _cohort_codes(evidence.index, cohort)
+    inputs = read_inputs(
+        spec,
+        evidence,
+        y,
+        cohort=cohort,
+        covariates=covariates,
+        evidence_se=evidence_se,
+        n_tiles=n_tiles,
+    )
+    needs = _needs(inputs)
     if compiled is None:
-        compiled = compile_survival(
-            spec,
-            columns=columns,
-            n_cohorts=len(names),
-            delayed_entry=outcome.is_delayed,
-            interval_censoring=outcome.has_intervals,
-        )
-    _check_compiled(compiled, spec, columns, names, outcome)
-    z = evidence.to_numpy(dtype=np.float64)
-    missing = np.isnan(z)
-    huge = (np.isfinite(z) & (np.abs(z) > _LARGEST_EVIDENCE)).any(axis=1)
-    if huge.any():
-        raise InputError(
-            f"evidence is beyond {_LARGEST_EVIDENCE:g} for patient "
-            f"{name_rows(evidence.index[huge])}: give log hazards, or standardised values"
-        )
-    if np.isinf(z).any():
-        rows = evidence.index[np.isinf(z).any(axis=1)]
-        raise InputError(f"evidence is infinite for patient {name_rows(rows)}: give finite values")
-    learned, outcome, used = learn_baseline(outcome, spec, given=baseline)
+        compiled = compile_survival(spec, columns=inputs.columns, **needs)
+    _check_compiled(compiled, spec, inputs, needs)
+    learned, outcome, used = learn_baseline(inputs.outcome, spec, given=baseline)
     data = SurvivalData(
-        columns=columns,
-        evidence=np.where(missing, 0.0, z)[used],
+        columns=inputs.columns,
+        evidence=inputs.evidence[used],
         outcome=outcome[used],
-        cohort=codes[used],
+        cohort=inputs.cohort[used],
         n_cohorts=compiled.n_cohorts,
         baseline=learned,
         slope_prior=slope_prior,
         delayed_entry=compiled.delayed_entry,
         interval_censoring=compiled.interval_censoring,
+        covariates=inputs.covariates[used],
+        error=None if inputs.error is None else inputs.error[used],
+        n_missing=compiled.n_missing,
+        n_latent=compiled.n_latent,
     )
     arrays = data_arrays(spec, data, compiled.design)
-    in_graph = dict(arrays)
-    if not compiled.design.groups and compiled.n_cohorts == 1:
-        del in_graph["centred"]  # nothing uses it, so the compiled model does not know it
+    in_graph = {name: values for name, values in arrays.items() if name in compiled.inputs}
     trace = nutpie.sample(
         compiled.model.with_data(**in_graph),
         draws=spec.draws,
@@ -247,7 +274,10 @@ def fit_survival(
         return_raw_trace=True,
     )
     draws, statistics = read_trace(trace)
-    posterior = name_posterior(draws, columns, compiled.design, compiled.n_cohorts, arrays, names)
+    names, centred = inputs.cohorts, arrays["centred"]
+    posterior = name_posterior(
+        draws, spec, inputs.columns, compiled.design, compiled.n_cohorts, arrays, names
+    )
     diagnostics = diagnose(
         posterior.drop_vars("effect", errors="ignore"), statistics["diverging"].to_numpy(), spec
     )
@@ -261,74 +291,79 @@ def fit_survival(
         {
             "posterior": posterior,
             "sample_stats": statistics,
-            **data_groups(data, evidence.index[used]),
+            **data_groups(data, inputs.patients[used]),
         }
     )
     return SurvivalFit(
         spec=spec,
         posterior=tree,
-        columns=columns,
+        columns=inputs.columns,
         cohorts=names,
         n_cohorts=compiled.n_cohorts,
         baseline=learned,
         diagnostics=diagnostics,
         n=int(used.sum()),
         events=int(data.outcome.has_happened.sum()),
-        n_filled=int(missing[used].sum()),
+        n_filled=0 if compiled.n_latent else int(inputs.is_missing[used].sum()),
+        n_modelled=int(data.covariates.is_missing.sum()) if data.covariates else 0,
+        scaling=dict(inputs.covariates.scaling),
         seed=seed,
         slope_prior=(float(arrays["prior"][0]), float(arrays["prior"][1])),
-        centred=(bool(arrays["centred"][0]), bool(arrays["centred"][1])),
+        centred=(bool(centred[0]), bool(centred[1]), bool(centred[2])),
     )
 
 
-def _positions(patients: pd.Index, rows: pd.Index) -> IntArray:
-    """Return the row of the outcome that belongs to each patient of the evidence."""
-    for name, index in (("evidence", patients), ("outcome", rows)):
-        if index.has_duplicates:
-            twice = name_rows(index[index.duplicated()])
-            raise InputError(f"{name} has more than one row for patient {twice}: keep one each")
-    odd = patients.symmetric_difference(rows)
-    if len(odd):
-        raise InputError(
-            f"patient {name_rows(odd)} has evidence or an outcome, not both: give the same patients"
-        )
-    return rows.get_indexer(patients).astype(np.int64)
+class _Needs(TypedDict):
+    n_cohorts: int
+    delayed_entry: bool
+    interval_censoring: bool
+    n_missing: int
+    n_latent: int
 
 
-def _cohort_codes(index: pd.Index, cohort: pd.Series | None) -> tuple[tuple[str, ...], IntArray]:
-    if cohort is None:
-        return ("all",), np.zeros(len(index), dtype=np.int64)
-    without = index.difference(cohort.index[cohort.notna()])
-    if len(without):
-        raise InputError(f"cohort is missing for patient {name_rows(without)}: name one for each")
-    labels = cohort.loc[index].astype(str).to_numpy(dtype=str)
-    names, codes = np.unique(labels, return_inverse=True)
-    return tuple(str(name) for name in names), codes.astype(np.int64)
+def _needs(inputs: FitInputs) -> _Needs:
+    """Say what the data ask of a compiled model."""
+    return _Needs(
+        n_cohorts=len(inputs.cohorts),
+        delayed_entry=inputs.outcome.is_delayed,
+        interval_censoring=inputs.outcome.has_intervals,
+        n_missing=int(inputs.covariates.is_missing.sum()),
+        n_latent=0 if inputs.error is None else int(inputs.error.is_latent.sum()),
+    )
 
 
 def _check_compiled(
-    compiled: CompiledSurvival,
-    spec: SurvivalSpec,
-    columns: pd.MultiIndex,
-    names: tuple[str, ...],
-    outcome: SurvivalOutcome,
+    compiled: CompiledSurvival, spec: SurvivalSpec, inputs: FitInputs, needs: _Needs
 ) -> None:
-    if not compiled.columns.equals(columns):
+    if not compiled.columns.equals(inputs.columns):
         raise InputError("the model was compiled for other evidence columns: compile it for these")
-    if compiled.n_cohorts < len(names):
+    if compiled.n_cohorts < needs["n_cohorts"]:
         raise InputError(
             f"the model was compiled for {compiled.n_cohorts} cohorts and the data have "
-            f"{len(names)}: compile it with n_cohorts={len(names)}"
+            f"{needs['n_cohorts']}: compile it with n_cohorts={needs['n_cohorts']}"
         )
-    same_basis = spec.baseline == "weibull" or compiled.spec.n_basis == spec.n_basis
-    if compiled.spec.baseline != spec.baseline or not same_basis:
+    if compiled.spec.baseline != spec.baseline or compiled.spec.structure[:2] != spec.structure[:2]:
         raise InputError(
             f"the model was compiled for baseline '{compiled.spec.baseline}' with n_basis "
             f"{compiled.spec.n_basis}, not for this one: compile it for this one"
         )
-    for needed, has, option in (
-        (outcome.is_delayed, compiled.delayed_entry, "delayed_entry"),
-        (outcome.has_intervals, compiled.interval_censoring, "interval_censoring"),
+    if compiled.spec.structure != spec.structure:
+        raise InputError(
+            "the model was compiled for other covariates, cohort effects or another order of the "
+            "regions: compile it for this specification"
+        )
+    for option, needed, has in (
+        ("delayed_entry", needs["delayed_entry"], compiled.delayed_entry),
+        ("interval_censoring", needs["interval_censoring"], compiled.interval_censoring),
     ):
         if needed and not has:
             raise InputError(f"the data need a model compiled with {option}=True: compile it so")
+    for name, count, room in (
+        ("n_missing", needs["n_missing"], compiled.n_missing),
+        ("n_latent", needs["n_latent"], compiled.n_latent),
+    ):
+        if count > room:
+            raise InputError(
+                f"the data need a model compiled with {name}={count}, and it has {room}: "
+                "compile it with more"
+            )

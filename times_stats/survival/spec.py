@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from times_stats._checks import Faults, nearest_key
+from times_stats.survival.covariates import Covariate
 
 SPLINE_DEGREE = 3
 BASELINES = ("weibull", "piecewise", "mspline")
+COHORT_EFFECTS = ("level", "slope", "shape")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +20,14 @@ class SurvivalSpec:
 
     .. math::
 
-        \eta_i = \sum_{m,r} \beta_{mr} z_{imr} + a_{c(i)}, \qquad
+        \eta_i = \sum_{m,r} (\beta_{mr} + s_{c(i)}) z_{imr} + x_i' \gamma + a_{c(i)}, \qquad
         \beta_{mr} = \mu + \text{marker}_m + \text{region}_r + \text{interaction}_{mr}
 
     Every group of effects, and the cohort effects :math:`a`, is normal around 0 with its own
     half-normal scale. Groups that the columns cannot tell apart are left out: with one marker
     :math:`\beta = \mu + \text{region}`, with one region a marker
     :math:`\beta = \mu + \text{marker}`, with one column :math:`\beta = \mu`, with one cohort no
-    :math:`a`.
+    :math:`a`. Slopes of cohorts :math:`s` and covariates :math:`x` only where asked for.
 
     Parameters
     ----------
@@ -39,6 +41,16 @@ class SurvivalSpec:
         quantiles of the event times. Six follow one bend early and one late; more than that
         asks for many events. Of the ``piecewise`` baseline, intervals, 2 or more, with about as
         many distinct event times in each.
+    covariates : tuple of Covariate
+        Clinical covariates beside the evidence, or in place of it.
+    cohort_effects : tuple of {"level", "slope", "shape"}
+        What differs between cohorts, pooled towards what is common. ``level``: the hazard as a
+        whole. ``slope``: how much all evidence counts. ``shape``: the log Weibull shape, or the
+        steps of the random walk, by deviations that sum to zero over the cohorts.
+    region_order : tuple of str
+        Regions by their distance to the tumour boundary. The effects of neighbours then differ by
+        the steps of a random walk, which gives each marker a profile; without it regions are
+        exchangeable.
     prior_slope_mean, prior_slope_sd : float
         Normal prior of :math:`\mu`. The evidence is already a log hazard, so the slope is a
         recalibration: 1 trusts the boosted models, 0 ignores them; they overfit, hence 1/2 +- 1/2.
@@ -48,6 +60,14 @@ class SurvivalSpec:
     prior_cohort_scale : float
         Half-normal scale of the sd of cohort effects: 95 % of cohort hazard ratios to the average
         lie between e^-1 and e^1 at the prior median or so. With 3 or 4 cohorts it matters; vary it.
+    prior_cohort_slope_scale : float
+        Half-normal scale of the sd of slopes of cohorts, of the evidence and of each covariate.
+    prior_cohort_shape_scale : float
+        Half-normal scale of the sd of log Weibull shapes of cohorts, or of their steps of the
+        random walk: cohorts of one disease differ more in how many relapse than in when.
+    prior_covariate_sd : float
+        Normal prior around 0 of the effect of one sd of a number, and of the highest level against
+        the lowest: hazard ratios from e^-2 to e^2.
     prior_intercept_sd : float
         Normal prior of the log level around the crude event rate of the training data: within a
         factor e^4 of it (centring as in rstanarm and survextrap).
@@ -99,10 +119,16 @@ class SurvivalSpec:
 
     baseline: Literal["weibull", "piecewise", "mspline"] = "weibull"
     n_basis: int = 6
+    covariates: tuple[Covariate, ...] = ()
+    cohort_effects: tuple[Literal["level", "slope", "shape"], ...] = ("level",)
+    region_order: tuple[str, ...] = ()
     prior_slope_mean: float = 0.5
     prior_slope_sd: float = 0.5
     prior_effect_scale: float = 0.5
     prior_cohort_scale: float = 0.5
+    prior_cohort_slope_scale: float = 0.5
+    prior_cohort_shape_scale: float = 0.25
+    prior_covariate_sd: float = 1.0
     prior_intercept_sd: float = 2.0
     prior_shape_sd: float = 0.5
     prior_smoothness_scale: float = 1.0
@@ -142,7 +168,35 @@ class SurvivalSpec:
                 faults.add(f"{name} is {getattr(self, name)}: use {least} or more")
         if not 0 < self.target_accept < 1:
             faults.add(f"target_accept is {self.target_accept}: use a number between 0 and 1")
+        self._add_structure_faults(faults)
         faults.raise_if_any("survival settings")
+
+    def _add_structure_faults(self, faults: Faults) -> None:
+        for name in self.cohort_effects:
+            if name not in COHORT_EFFECTS:
+                faults.add(f"cohort effect '{name}' is not known: use 'level', 'slope' or 'shape'")
+        names = [term.name for term in self.covariates]
+        for what, given in (
+            ("covariates", names),
+            ("cohort_effects", self.cohort_effects),
+            ("region_order", self.region_order),
+        ):
+            if len(set(given)) < len(given):
+                faults.add(f"{what} name something twice: name each once")
+        if len(self.region_order) == 1:
+            faults.add("region_order names one region: name two or more, or none")
+
+    @property
+    def structure(self) -> tuple[object, ...]:
+        """What is compiled in: two specifications with the same can share a compilation."""
+        n_basis = 0 if self.baseline == "weibull" else self.n_basis
+        return (
+            self.baseline,
+            n_basis,
+            self.covariates,
+            tuple(name for name in COHORT_EFFECTS if name in self.cohort_effects),
+            self.region_order,
+        )
 
     @property
     def n_knots(self) -> int:

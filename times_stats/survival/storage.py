@@ -14,6 +14,7 @@ import xarray as xr
 from times_stats import __version__
 from times_stats.errors import InputError, ModelFileError
 from times_stats.survival.baseline import Baseline
+from times_stats.survival.covariates import Covariate
 from times_stats.survival.diagnostics import Diagnostics
 from times_stats.survival.effects import check_columns
 from times_stats.survival.result import SurvivalFit
@@ -21,7 +22,7 @@ from times_stats.survival.spec import SurvivalSpec
 
 DRAWS_FILE = "posterior.nc"
 RECORD_FILE = "survival.json"
-_FORMAT = 1
+_FORMAT = 2
 _MAX_RECORD_BYTES = 4_000_000
 _TRAINING = ("constant_data", "observed_data")
 
@@ -62,7 +63,7 @@ def save_posterior(fit: SurvivalFit, directory: str | Path, *, training_data: bo
         **{
             name: getattr(fit, name)
             for name in (
-                *("cohorts", "n_cohorts", "n", "events", "n_filled"),
+                *("cohorts", "n_cohorts", "n", "events", "n_filled", "n_modelled", "scaling"),
                 *("seed", "slope_prior", "centred"),
             )
         },
@@ -147,12 +148,16 @@ def _from_record(record: dict[str, Any], draws: xr.DataTree) -> SurvivalFit:
     diagnostics = dict(record["diagnostics"])
     diagnostics["reasons"] = tuple(str(reason) for reason in diagnostics["reasons"])
     mean, sd = (float(value) for value in record["slope_prior"])
-    slopes, cohorts = (bool(value) for value in record["centred"])
+    slopes, cohorts, steps = (bool(value) for value in record["centred"])
     pairs = [(str(marker), str(region)) for marker, region in record["columns"]]
+    spec = _read_spec(record["spec"])
     return SurvivalFit(
-        spec=SurvivalSpec(**record["spec"]),
+        spec=spec,
         posterior=draws,
-        columns=check_columns(pd.MultiIndex.from_tuples(pairs)),
+        columns=check_columns(
+            pd.MultiIndex.from_tuples(pairs) if pairs else pd.Index([]),
+            may_be_empty=bool(spec.covariates),
+        ),
         cohorts=tuple(str(name) for name in record["cohorts"]),
         n_cohorts=int(record["n_cohorts"]),
         baseline=baseline,
@@ -160,21 +165,47 @@ def _from_record(record: dict[str, Any], draws: xr.DataTree) -> SurvivalFit:
         n=int(record["n"]),
         events=int(record["events"]),
         n_filled=int(record["n_filled"]),
+        n_modelled=int(record["n_modelled"]),
+        scaling={
+            str(name): (float(mean), float(sd)) for name, (mean, sd) in record["scaling"].items()
+        },
         seed=int(record["seed"]),
         slope_prior=(mean, sd),
-        centred=(slopes, cohorts),
+        centred=(slopes, cohorts, steps),
     )
+
+
+def _read_spec(record: dict[str, Any]) -> SurvivalSpec:
+    given = dict(record)
+    given["covariates"] = tuple(
+        Covariate(**{**term, "levels": tuple(term["levels"])}) for term in given["covariates"]
+    )
+    for name in ("cohort_effects", "region_order"):
+        given[name] = tuple(str(value) for value in given[name])
+    return SurvivalSpec(**given)
 
 
 def _check_shapes(fit: SurvivalFit, source: str) -> None:
     """Refuse draws that do not have the sizes the record speaks of, or are not finite."""
-    wanted = {"slope": 0, "intercept": 0, "beta": len(fit.columns)}
+    wanted: dict[str, int | tuple[int, ...]] = {"intercept": 0}
+    if len(fit.columns):
+        wanted |= {"slope": 0, "beta": len(fit.columns)}
     if fit.baseline.kind == "weibull":
         wanted["shape"] = 0
     else:
         wanted["weight"] = fit.spec.n_basis
     if fit.n_cohorts > 1:
-        wanted |= {"cohort_scale": 0, "cohort_effect": len(fit.cohorts)}
+        wanted |= _cohort_shapes(fit)
+    if fit.spec.covariates:
+        wanted["covariate_effect"] = len(fit.spec.covariates)
+    wanted |= {
+        f"steps_{term.name}": len(term.levels) - 1
+        for term in fit.spec.covariates
+        if len(term.levels) > 2
+    }
+    lacking = {term.name for term in fit.spec.covariates if not term.is_ordered} - set(fit.scaling)
+    if lacking:
+        raise ModelFileError("scaling of a covariate is missing: save it again", source=source)
     if "posterior" not in fit.posterior.children:
         raise ModelFileError("there is no group 'posterior': save the model again", source=source)
     posterior = fit.posterior["posterior"].to_dataset()
@@ -188,11 +219,8 @@ def _check_shapes(fit: SurvivalFit, source: str) -> None:
     for name, size in wanted.items():
         found = posterior.get(name)
         shape = None if found is None else found.shape[2:]
-        if (
-            found is None
-            or found.dims[:2] != ("chain", "draw")
-            or shape != ((size,) if size else ())
-        ):
+        due = size if isinstance(size, tuple) else (size,) if size else ()
+        if found is None or found.dims[:2] != ("chain", "draw") or shape != due:
             raise ModelFileError(
                 f"draws of {name} do not have the shape the record says: save the model again",
                 source=source,
@@ -201,3 +229,23 @@ def _check_shapes(fit: SurvivalFit, source: str) -> None:
             raise ModelFileError(
                 f"draws of {name} are not finite numbers: save the model again", source=source
             )
+
+
+def _cohort_shapes(fit: SurvivalFit) -> dict[str, int | tuple[int, ...]]:
+    """Sizes of what cohorts have for their own."""
+    n, spec = len(fit.cohorts), fit.spec
+    found: dict[str, int | tuple[int, ...]] = {}
+    if "level" in spec.cohort_effects:
+        found |= {"cohort_scale": 0, "cohort_effect": n}
+    if "slope" in spec.cohort_effects and len(fit.columns):
+        found |= {"cohort_slope_scale": 0, "cohort_slope": n}
+    if "shape" in spec.cohort_effects:
+        shape = n if spec.baseline == "weibull" else (n, spec.n_basis)
+        found |= {"cohort_shape_scale": 0, "cohort_shape_effect": shape}
+    n_varying = sum(term.by_cohort for term in spec.covariates)
+    if n_varying:
+        found |= {
+            "covariate_cohort_scale": n_varying,
+            "covariate_cohort_effect": (n_varying, n),
+        }
+    return found
