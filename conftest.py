@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-COMPILED = ("compiled_mspline", "compiled_weibull")
+COMPILED = ("compiled_mspline", "compiled_options", "compiled_piecewise", "compiled_weibull")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,6 +14,7 @@ _EXPORTS = {
     "plot_forest": "times_stats.plots.forest",
     "plot_kaplan_meier": "times_stats.plots.survival_curves",
     "plot_functions": "times_stats.plots.tissue",
+    "plot_kaplan_meier_bands": "times_stats.plots.kaplan_meier_bands",
     "plot_ladder": "times_stats.plots.ladder",
     "plot_ranks": "times_stats.plots.ranks",
     "plot_regional_amounts": "times_stats.plots.tissue",

@@ -11,6 +11,7 @@ import xarray as xr
 
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
+from times_stats.survival.baseline import Baseline
 from times_stats.survival.cohorts import cohort_baseline, known_cohort
 from times_stats.survival.diagnostics import Diagnostics, diagnose
 from times_stats.survival.hazard import (
@@ -113,7 +114,9 @@ def log_likelihood(fit: SurvivalFit) -> xr.DataArray:
         effects = known_cohort(posterior, int(number))
         eta = predictor_draws(fit.spec, posterior, values[rows], effects)
         baseline = cohort_baseline(posterior, effects)
-        pointwise[:, rows] = _pointwise(fit, baseline, eta, observed.isel(patient=rows))
+        pointwise[:, rows] = pointwise_log_likelihood(
+            fit.baseline, baseline, eta, observed.isel(patient=rows)
+        )
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
     return xr.DataArray(
         pointwise.reshape(chains, draws, -1),
@@ -124,18 +127,34 @@ def log_likelihood(fit: SurvivalFit) -> xr.DataArray:
     )
 
 
-def _pointwise(
-    fit: SurvivalFit, baseline: xr.Dataset, eta: FloatArray, observed: xr.Dataset
+def pointwise_log_likelihood(
+    baseline: Baseline, posterior: xr.Dataset, eta: FloatArray, observed: xr.Dataset
 ) -> FloatArray:
-    """Log likelihood of patients who share a baseline, shape (n_samples, n)."""
+    """Evaluate the log likelihood of patients who share a baseline.
+
+    Parameters
+    ----------
+    baseline : Baseline
+        Scale and knots.
+    posterior : Dataset
+        Draws of intercept and shape, or weights.
+    eta : ndarray, shape (n_samples, n)
+        Linear predictor.
+    observed : Dataset
+        ``time`` and ``event``, and ``entry``, ``time_upper`` where there are any, by ``patient``.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n)
+    """
     time, event = observed["time"].to_numpy(), observed["event"].to_numpy()
     relative = np.exp(eta)
 
     def cumulative(at: FloatArray) -> FloatArray:
-        return baseline_cumulative_hazard(fit.baseline, baseline, at) * relative
+        return baseline_cumulative_hazard(baseline, posterior, at) * relative
 
     # A scan at time 0 has no Weibull hazard, and needs none.
-    log_hazard = baseline_log_hazard(fit.baseline, baseline, np.where(event == 1, time, 1.0))
+    log_hazard = baseline_log_hazard(baseline, posterior, np.where(event == 1, time, 1.0))
     pointwise = np.where(event == 1, log_hazard + eta, 0.0) - cumulative(time)
     if "entry" in observed:
         pointwise += cumulative(observed["entry"].to_numpy())

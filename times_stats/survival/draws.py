@@ -201,7 +201,9 @@ def _name_cohort_effects(
         if spec.baseline == "weibull":
             found.add("cohort_shape_effect", deviation[..., 0], "cohort")
         else:
-            found.add("cohort_shape_effect", _walk(deviation), "cohort", "basis")
+            walk = _walk(deviation)  # a constant added to all log weights changes nothing
+            walk = walk - walk.mean(axis=-1, keepdims=True)
+            found.add("cohort_shape_effect", walk, "cohort", "basis")
 
 
 def _name_covariates(

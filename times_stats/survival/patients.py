@@ -191,11 +191,7 @@ def draw_patients(
     PatientDraws
     """
     posterior = fit.posterior["posterior"].to_dataset()
-    values = PredictorValues(
-        _evidence_draws(fit, posterior, patients),
-        _number_draws(fit, posterior, patients),
-        patients.covariates.levels,
-    )
+    values = patient_values(fit, posterior, patients)
     n_samples = posterior.sizes["chain"] * posterior.sizes["draw"]
     eta = np.empty((n_samples, len(patients.names)))
     codes, names = pd.factorize(patients.cohort)
@@ -214,6 +210,31 @@ def draw_patients(
     if "cohort_shape_effect" not in posterior:
         groups = [(np.ones(len(patients.names), dtype=np.bool_), posterior)]
     return PatientDraws(patients.names, eta, tuple(groups), patients.n_filled, patients.n_drawn)
+
+
+def patient_values(
+    fit: SurvivalFit, posterior: xr.Dataset, patients: NewPatients
+) -> PredictorValues:
+    """Return what the linear predictor of new patients is made of, by draw where it is uncertain.
+
+    Parameters
+    ----------
+    fit : SurvivalFit
+        Fitted model.
+    posterior : Dataset
+        Its draws.
+    patients : NewPatients
+        From `read_patients`.
+
+    Returns
+    -------
+    PredictorValues
+    """
+    return PredictorValues(
+        _evidence_draws(fit, posterior, patients),
+        _number_draws(fit, posterior, patients),
+        patients.covariates.levels,
+    )
 
 
 def _evidence_draws(fit: SurvivalFit, posterior: xr.Dataset, patients: NewPatients) -> FloatArray:

@@ -37,6 +37,14 @@ class PredictorValues:
             self.evidence[..., rows, :], self.numbers[..., rows, :], self.levels[rows]
         )
 
+    def of_draws(self, rows: IntArray) -> PredictorValues:
+        """Return the values at some of the draws."""
+        return PredictorValues(
+            self.evidence if self.evidence.ndim == 2 else self.evidence[rows],
+            self.numbers if self.numbers.ndim == 2 else self.numbers[rows],
+            self.levels,
+        )
+
 
 def predictor_draws(
     spec: SurvivalSpec, posterior: xr.Dataset, values: PredictorValues, effects: CohortDraws
