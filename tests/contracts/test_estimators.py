@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import types
 from collections.abc import Callable
@@ -40,6 +41,15 @@ def outcome() -> pd.DataFrame:
     )
 
 
+def evidence() -> pd.DataFrame:
+    return np.log(features()) - np.log(20.0)
+
+
+def survival_model(kind: type) -> BaseEstimator:
+    spec = ts.survival.SurvivalSpec().for_folds()
+    return kind(spec=dataclasses.replace(spec, tune=500, draws=500))
+
+
 def stages() -> pd.Series:
     codes = np.digitize(features().iloc[:, 0], [10.0, 25.0])
     values = pd.Categorical.from_codes(codes, ["I", "II", "III"], ordered=True)
@@ -53,6 +63,7 @@ CASES: dict[str, tuple[Callable[[type], BaseEstimator], Callable[[], pd.DataFram
     "RidgeCox": (lambda kind: kind(), features),
     "StageModel": (lambda kind: kind(), stages),
     "NullModel": (lambda kind: kind(), features),
+    "SurvivalModel": (survival_model, evidence),
 }
 
 
@@ -72,7 +83,7 @@ def public_estimators() -> dict[str, type]:
     return found
 
 
-HOME = {"MarkerModel": ts.boosting, "TimesScore": ts}
+HOME = {"MarkerModel": ts.boosting, "TimesScore": ts, "SurvivalModel": ts.survival}
 
 
 def kind_of(name: str) -> type:
@@ -177,7 +188,7 @@ def test_row_order_of_the_training_data_does_not_matter(name, fitted):
     np.testing.assert_allclose(other.predict(data), fitted[name].predict(data), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["MarkerModel", "TimesScore", "RidgeCox"])
+@pytest.mark.parametrize("name", ["MarkerModel", "TimesScore", "RidgeCox", "SurvivalModel"])
 def test_a_missing_column_is_refused(name, fitted):
     data = CASES[name][1]()
     with pytest.raises(ts.errors.InputError):

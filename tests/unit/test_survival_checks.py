@@ -16,12 +16,13 @@ from times_stats.nonparametric import kaplan_meier
 from times_stats.plots.kaplan_meier_bands import plot_kaplan_meier_bands
 from times_stats.survival import influence
 from times_stats.survival.baseline import Baseline
-from times_stats.survival.build import SurvivalData, build_model
+from times_stats.survival.build import build_model
 from times_stats.survival.checks import loo
 from times_stats.survival.covariates import Covariate, read_covariates
 from times_stats.survival.diagnostics import Diagnostics
 from times_stats.survival.influence import refit_loo, stacking_weights
 from times_stats.survival.measurement import EvidenceError
+from times_stats.survival.model_data import SurvivalData
 from times_stats.survival.outcomes import read_outcome
 from times_stats.survival.prediction import predict_survival
 from times_stats.survival.predictive_checks import (

@@ -14,10 +14,11 @@ from times_stats.survival.baseline import (
     learn_baseline,
     mspline_basis,
 )
-from times_stats.survival.build import SurvivalData, build_model, centring
+from times_stats.survival.build import build_model
 from times_stats.survival.covariates import Covariate, read_covariates
 from times_stats.survival.effects import NO_COLUMNS, design_effects
 from times_stats.survival.measurement import EvidenceError
+from times_stats.survival.model_data import SurvivalData, centring
 from times_stats.survival.outcomes import read_outcome
 from times_stats.survival.spec import SurvivalSpec
 

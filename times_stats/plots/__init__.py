@@ -11,6 +11,7 @@ _EXPORTS = {
     "plot_beeswarm": "times_stats.plots.attributions",
     "plot_calibration": "times_stats.plots.calibration",
     "plot_comparison": "times_stats.plots.comparison",
+    "plot_effect_profile": "times_stats.plots.effect_profiles",
     "plot_forest": "times_stats.plots.forest",
     "plot_kaplan_meier": "times_stats.plots.survival_curves",
     "plot_functions": "times_stats.plots.tissue",

@@ -73,8 +73,9 @@ def learn_baseline(
     Raises
     ------
     InputError
-        If there is no event, no positive time, or fewer distinct event times than knots; or the
-        baseline given is of another kind, or has another number of knots.
+        If there is no event, no positive time, or fewer distinct event times than knots; all
+        events, more than one, happened at one time that ends follow-up; or the baseline given is of
+        another kind, or has another number of knots.
 
     Examples
     --------
@@ -112,6 +113,12 @@ def learn_baseline(
         return own, moved_outcome, used
     last = np.where(outcome.is_interval, outcome.upper, moved)
     last_event = float(last[happened].max())
+    seen = moved[happened]
+    if n_events > 1 and not outcome.has_intervals and seen.min() == seen.max() == moved.max():
+        raise InputError(
+            f"all {n_events} events happened at one time and nobody was followed beyond it, which "
+            "bounds no hazard: give times as fine as they are known, or longer follow-up"
+        )
     knots: tuple[float, ...] = ()
     unit = scale
     if spec.baseline != "weibull":

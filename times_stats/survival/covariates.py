@@ -13,6 +13,8 @@ from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 
 MISSING = ("refuse", "model")
+_LARGEST = 500.0  # sds from the training mean: a relative hazard of e^500 at an effect of 1 an sd
+_FLATTENED = 0.01  # share of the sd that is left without one patient
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +207,33 @@ def _number(
         return np.zeros(len(table))
     if scaling is None:
         there = values[~missing]
-        mean, sd = (there.mean(), there.std()) if there.size else (0.0, 0.0)
+        with np.errstate(over="ignore"):
+            mean, sd = (there.mean(), there.std()) if there.size else (0.0, 0.0)
+        if there.size > 2:
+            farthest = int(np.argmax(np.abs(there - np.median(there))))
+            with np.errstate(over="ignore"):
+                rest = np.delete(there, farthest).std()
+            if not np.isfinite(sd) or 0 < rest < _FLATTENED * sd:
+                faults.add(
+                    f"covariate '{term.name}' is so large for patient "
+                    f"{table.index[~missing][farthest]} that all others are as good as alike: "
+                    "correct it, or give the logarithm"
+                )
+                return np.zeros(len(table))
         if not sd > 1e-12 * max(1.0, abs(mean)):
             faults.add(f"covariate '{term.name}' is the same for all patients: leave it out")
             return np.zeros(len(table))
         learned[term.name] = (float(mean), float(sd))
     mean, sd = (learned if scaling is None else scaling)[term.name]
-    return np.asarray((values - mean) / sd)
+    standardised = np.asarray((values - mean) / sd)
+    beyond = np.abs(standardised) > _LARGEST
+    if beyond.any():
+        faults.add(
+            f"covariate '{term.name}' is beyond {_LARGEST:g} standard deviations for patient "
+            f"{name_rows(table.index[beyond])}: give it in the unit of the training patients"
+        )
+        return np.zeros(len(table))
+    return standardised
 
 
 def _level(term: Covariate, table: pd.DataFrame, faults: Faults) -> IntArray:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import xarray as xr
 
 from times_stats._typing import FloatArray, IntArray
-from times_stats.survival.build import SurvivalData, zero_sum_contrasts
 from times_stats.survival.effects import EffectDesign
 from times_stats.survival.measurement import cell_values
+from times_stats.survival.model_data import SurvivalData, zero_sum_contrasts
 from times_stats.survival.spec import SurvivalSpec
 
 _STATISTICS = ("diverging", "n_steps", "step_size", "energy", "logp")
@@ -139,10 +139,12 @@ def name_posterior(
         )
         found.add("evidence_mean", draws["evidence_mean"], "coefficient")
         found.add("evidence_sd", draws["evidence_sd"], "coefficient")
-        found.add("true_evidence", value[..., :used], "evidence_cell")
+        if used:
+            found.add("true_evidence", value[..., :used], "evidence_cell")
     if "missing_latent" in draws:
         used = int(np.max(arrays["missing"]))
-        found.add("missing_number", draws["missing_latent"][..., :used], "missing_cell")
+        if used:  # the room may be empty
+            found.add("missing_number", draws["missing_latent"][..., :used], "missing_cell")
     return xr.Dataset(found.values, coords=found.coords)
 
 

@@ -94,7 +94,7 @@ def read_inputs(
     patients = evidence.index
     outcome = read_outcome(y)[_positions(patients, y.index)]
     names, codes = _cohort_codes(patients, cohort)
-    values = _evidence_values(evidence)
+    values = check_evidence(evidence)
     error = None
     if (evidence_se is None) != (n_tiles is None):
         raise InputError("evidence_se and n_tiles belong together: give both or neither")
@@ -113,7 +113,23 @@ def read_inputs(
     )
 
 
-def _evidence_values(evidence: pd.DataFrame) -> FloatArray:
+def check_evidence(evidence: pd.DataFrame) -> FloatArray:
+    """Return evidence as an array, once no value is infinite or beyond all hazards.
+
+    Parameters
+    ----------
+    evidence : DataFrame, patients x (marker, region)
+        Evidence; missing values are allowed.
+
+    Returns
+    -------
+    ndarray, shape (n, n_coefficients)
+
+    Raises
+    ------
+    InputError
+        If a value is infinite, or beyond 500 in size.
+    """
     z = evidence.to_numpy(dtype=np.float64)
     huge = (np.isfinite(z) & (np.abs(z) > _LARGEST_EVIDENCE)).any(axis=1)
     if huge.any():

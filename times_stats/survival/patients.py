@@ -21,6 +21,7 @@ from times_stats.survival.cohorts import (
 from times_stats.survival.covariates import CovariateValues, read_covariates
 from times_stats.survival.effects import check_columns
 from times_stats.survival.hazard import stacked
+from times_stats.survival.inputs import check_evidence
 from times_stats.survival.measurement import EvidenceError, draw_true_evidence, read_evidence_error
 from times_stats.survival.predictor import PredictorValues, predictor_draws
 from times_stats.survival.result import SurvivalFit
@@ -153,13 +154,7 @@ def _evidence_values(fit: SurvivalFit, new: pd.DataFrame) -> FloatArray:
         lacking = fit.columns.difference(columns)
         what = f"lacks {name_rows(lacking)}" if len(lacking) else "has others or another order"
         raise InputError(f"the evidence of the new patients {what}: give the columns of the fit")
-    values = new.to_numpy(dtype=np.float64)
-    infinite = np.isinf(values).any(axis=1)
-    if infinite.any():
-        raise InputError(
-            f"evidence is infinite for patient {name_rows(new.index[infinite])}: give finite values"
-        )
-    return values
+    return check_evidence(new)
 
 
 def _labels(index: pd.Index, cohort: pd.Series | str | None) -> pd.Series:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
-import numpy as np
 import nutpie
 import pandas as pd
-import pytensor
 import xarray as xr
 
 from times_stats.errors import ConvergenceWarning, InputError
 from times_stats.survival.baseline import Baseline, learn_baseline
-from times_stats.survival.build import SurvivalData, build_model, data_arrays
-from times_stats.survival.covariates import CovariateValues
 from times_stats.survival.diagnostics import Diagnostics, diagnose
 from times_stats.survival.draws import data_groups, name_posterior, read_trace
 from times_stats.survival.effects import EffectDesign, check_columns, design_effects
 from times_stats.survival.inputs import FitInputs, read_inputs
-from times_stats.survival.outcomes import SurvivalOutcome
+from times_stats.survival.kernel import compile_kernel
+from times_stats.survival.model_data import SurvivalData, data_arrays
 from times_stats.survival.result import SurvivalFit
 from times_stats.survival.spec import SurvivalSpec
 
@@ -43,8 +40,8 @@ class CompiledSurvival:
         Effects of the columns.
     model : object
         Compiled nutpie model.
-    inputs : frozenset of str
-        Data vectors the model knows.
+    inputs : frozenset of str, optional
+        Data vectors the model knows; all, if None.
     delayed_entry, interval_censoring : bool
         Whether it has room for patients who entered late, and for events found at scans.
     n_missing, n_latent : int
@@ -56,7 +53,7 @@ class CompiledSurvival:
     n_cohorts: int
     design: EffectDesign
     model: Any
-    inputs: frozenset[str]
+    inputs: frozenset[str] | None
     delayed_entry: bool = False
     interval_censoring: bool = False
     n_missing: int = 0
@@ -72,6 +69,7 @@ def compile_survival(
     interval_censoring: bool = False,
     n_missing: int = 0,
     n_latent: int = 0,
+    engine: Literal["graph", "kernel"] = "graph",
 ) -> CompiledSurvival:
     """Compile the survival model once, for every fold and size of data.
 
@@ -88,6 +86,10 @@ def compile_survival(
         the model a little slower.
     n_missing, n_latent : int
         Missing numbers of covariates, and uncertain values of evidence, at most.
+    engine : {"graph", "kernel"}
+        ``graph``: the PyMC graph, compiled by nutpie, which knows every option. ``kernel``: the
+        same density in loops whose machine code is kept on disk, so that a new process need not
+        compile; evidence and levels of cohorts only. Draws of the two differ by how sums round.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def compile_survival(
     Raises
     ------
     InputError
-        If the columns are not (marker, region) pairs.
+        If the columns are not (marker, region) pairs, or the kernel has no room for an option.
 
     Notes
     -----
@@ -114,36 +116,40 @@ def compile_survival(
     )
     if n_cohorts < 1:
         raise InputError(f"n_cohorts is {n_cohorts}: use 1 or more")
-    time = np.arange(1.0, spec.n_basis + 3)
-    n, event = time.size, np.ones(time.size, dtype=np.int64)
-    outcome = SurvivalOutcome(time, event, np.zeros(n), np.full(n, np.nan))
-    baseline, _, _ = learn_baseline(outcome, spec)
-    n_ordered = sum(term.is_ordered for term in spec.covariates)
-    numbers = np.zeros((n, len(spec.covariates) - n_ordered))
-    data = SurvivalData(
-        columns=columns,
-        evidence=np.zeros((n, len(columns))),
-        outcome=outcome,
-        cohort=np.zeros(n, dtype=np.int64),
-        n_cohorts=n_cohorts,
-        baseline=baseline,
-        delayed_entry=delayed_entry,
-        interval_censoring=interval_censoring,
-        covariates=CovariateValues(
-            numbers, numbers.astype(np.bool_), np.zeros((n, n_ordered), dtype=np.int64), {}
-        ),
-        n_missing=n_missing,
-        n_latent=n_latent,
-    )
-    with pytensor.config.change_flags(numba__fastmath=False):
-        model = nutpie.compile_pymc_model(build_model(spec, data))
+    if engine == "kernel":
+        if n_missing or n_latent:
+            raise InputError("the kernel has no room for values that are not known: use 'graph'")
+        inputs: frozenset[str] | None = None
+        model: Any = compile_kernel(
+            spec,
+            columns=columns,
+            n_cohorts=n_cohorts,
+            delayed_entry=delayed_entry,
+            interval_censoring=interval_censoring,
+        )
+    elif engine == "graph":
+        # PyMC takes seconds to import, which a process with the kernel need not wait for.
+        from times_stats.survival.build import compile_graph
+
+        model = compile_graph(
+            spec,
+            columns=columns,
+            n_cohorts=n_cohorts,
+            delayed_entry=delayed_entry,
+            interval_censoring=interval_censoring,
+            n_missing=n_missing,
+            n_latent=n_latent,
+        )
+        inputs = frozenset(str(variable.name) for variable in model.shared_var_keys)
+    else:
+        raise InputError(f"engine is '{engine}': use 'graph' or 'kernel'")
     return CompiledSurvival(
         spec=spec,
         columns=columns,
         n_cohorts=n_cohorts,
         design=design_effects(columns, region_order=spec.region_order),
         model=model,
-        inputs=frozenset(str(variable.name) for variable in model.shared_var_keys),
+        inputs=inputs,
         delayed_entry=delayed_entry,
         interval_censoring=interval_censoring,
         n_missing=n_missing,
@@ -260,7 +266,8 @@ def fit_survival(
         n_latent=compiled.n_latent,
     )
     arrays = data_arrays(spec, data, compiled.design)
-    in_graph = {name: values for name, values in arrays.items() if name in compiled.inputs}
+    known = arrays if compiled.inputs is None else compiled.inputs
+    in_graph = {name: values for name, values in arrays.items() if name in known}
     trace = nutpie.sample(
         compiled.model.with_data(**in_graph),
         draws=spec.draws,

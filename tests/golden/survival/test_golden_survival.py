@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from times_stats.survival.baseline import Baseline, constant_hazard_weights, mspline_basis
-from times_stats.survival.build import SurvivalData, build_model
+from times_stats.survival.build import build_model
 from times_stats.survival.hazard import baseline_cumulative_hazard, baseline_log_hazard
+from times_stats.survival.model_data import SurvivalData
 from times_stats.survival.outcomes import read_outcome
 from times_stats.survival.spec import SurvivalSpec
 
