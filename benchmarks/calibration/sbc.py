@@ -16,10 +16,11 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from scipy.stats import binom
 
 from times_stats.survival.covariates import Covariate
 from times_stats.survival.sampling import compile_survival
-from times_stats.survival.sbc import check_ranks, rank_truths
+from times_stats.survival.sbc import N_RANKS, check_ranks, rank_truths, ranks_by_quantity
 from times_stats.survival.spec import SurvivalSpec
 
 HERE = Path(__file__).parent
@@ -55,6 +56,8 @@ CELLS: dict[str, tuple[str, str, int, dict[str, object]]] = {
     "weibull_uncertain": ("weibull", "right", 200, {"n_latent": 400}),
     "piecewise_all": ("piecewise", "right", 200, EVERYTHING),
 }
+TAIL = 6
+NOMINAL = (N_RANKS + 1 - 2 * TAIL) / (N_RANKS + 1)
 SIZES = ("n_cohorts", "columns", "n_latent")
 AT_ONCE = 50
 SEED = 1
@@ -95,23 +98,40 @@ def simulate(cell: str) -> pd.DataFrame:
     return done
 
 
+def coverage(ranks: pd.DataFrame) -> tuple[pd.Series, tuple[float, float]]:
+    """Share of truths inside their central interval, by quantity, and the band it must lie in.
+
+    The interval from the 6th lowest to the 6th highest of 100 draws holds a truth of the right
+    posterior with probability 89 / 101, whatever the posterior.
+    """
+    kept = ranks_by_quantity(ranks)
+    inside = ((kept >= TAIL) & (kept <= N_RANKS - TAIL)).mean()
+    tail = 0.005 / kept.shape[1]
+    band = binom.ppf([tail, 1 - tail], len(kept), NOMINAL) / len(kept)
+    return inside, (float(band[0]), float(band[1]))
+
+
 def main() -> None:
     cells = sys.argv[1:] or list(CELLS)
     tables = {cell: simulate(cell) for cell in cells}
     print("Ranks of truths drawn from the shipped priors: uniform where the posterior is right.")
-    print("A cell is inside where all of its quantities are, in a simultaneous 99 % band.\n")
+    print("A cell is inside where all of its quantities are, in a simultaneous 99 % band.")
+    print(f"Coverage is that of central {NOMINAL:.1%} intervals, lowest and highest of all")
+    print("quantities, with the simultaneous 99 % binomial band over them.\n")
     print(
         f"{'cell':20} {'studies':>7} {'left out':>8} {'failed':>6} {'quantities':>10} "
-        f"{'outside':>7}   {'largest deviation'}"
+        f"{'outside':>7}  {'coverage':>11} {'band':>13}  {'largest deviation'}"
     )
     for cell, ranks in tables.items():
         checked = check_ranks(ranks)
         status = ranks["status"].value_counts()
         worst = checked.loc[checked["deviation"].idxmax()]
         outside = checked[~checked["inside"]]
+        inside, band = coverage(ranks)
         print(
             f"{cell:20} {len(ranks):7d} {status.get('left out', 0):8d} "
-            f"{status.get('failed', 0):6d} {len(checked):10d} {len(outside):7d}   "
+            f"{status.get('failed', 0):6d} {len(checked):10d} {len(outside):7d}  "
+            f"{inside.min():.3f}-{inside.max():.3f}  {band[0]:.3f}-{band[1]:.3f}  "
             f"{worst['deviation']:.3f} {worst['quantity']}"
         )
         for row in outside.itertuples():
