@@ -106,10 +106,8 @@ def test_predictions_are_calibrated_as_well(fits):
     table, _ = fits
     for name in ("modelled", "left out"):
         rows = table.loc[name]
-        for column, wanted in (("off", 0.0), ("calibration", 1.0)):
-            values = rows[column]
-            margin = 3 * values.std() / np.sqrt(N_STUDIES)
-            assert abs(values.mean() - wanted) < margin, (name, column, values.mean(), margin)
+        assert abs(rows["off"].mean()) < 0.03, (name, rows["off"].mean())
+        assert abs(rows["calibration"].mean() - 1) < 0.15, (name, rows["calibration"].mean())
     # Tiles of all patients scatter alike here, and each is believed to scatter in its own way: the
     # modelled error weighs patients by a noisy standard error, and loses a little for it.
     worse = table.loc["modelled", "brier"].to_numpy() - table.loc["left out", "brier"].to_numpy()
@@ -126,7 +124,10 @@ def test_a_fit_with_uncertain_evidence_is_saved_and_refuses_what_it_must(fits, t
     pd.testing.assert_frame_equal(tables.n_tiles, tiles, check_names=False)
     gap = new.iloc[:2].copy()
     gap.iloc[0] = np.nan
-    eta = linear_predictor(fit, gap)
+    exact = {"evidence_se": gap * 0, "n_tiles": gap * 0}
+    eta = linear_predictor(fit, gap, **exact)
+    with pytest.raises(InputError, match="slopes of the model are those of true evidence: give"):
+        linear_predictor(fit, gap)
     assert (eta.attrs["n_drawn"], eta.attrs["n_filled"]) == (1, 0)
     assert eta[:, 0].std() > eta[:, 1].std()
     with pytest.raises(InputError, match="belong together: give both or neither"):

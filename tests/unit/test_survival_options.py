@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from times_stats.errors import InputError
+from times_stats.errors import ConvergenceWarning, InputError
 from times_stats.survival.checks import log_likelihood
 from times_stats.survival.cohorts import draw_cohort
 from times_stats.survival.covariates import Covariate, read_covariates
@@ -168,6 +169,30 @@ def test_unknown_cohorts_are_integrated_or_average(fit, study):
         predict_survival(fit, new, times=[1.0], covariates=rows, unknown_cohort="zero")
 
 
+def test_labels_of_cohorts_are_the_same_as_text_number_and_float(compiled_mspline):
+    z, y, cohort, _ = made_up_study(compiled_mspline.columns)
+    spec = dataclasses.replace(compiled_mspline.spec.for_folds(), tune=100, draws=100)
+    numbered = cohort.map({"east": 1, "north": 2, "south": 3})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit = fit_survival(spec, z, y, cohort=numbered, compiled=compiled_mspline, cores=2)
+    assert fit.cohorts == ("1", "2", "3")
+    new = z.iloc[:5]
+    wanted = linear_predictor(fit, new, cohort=numbered)
+    for labels in (numbered.astype(str), numbered.astype(float), numbered.astype("Int64")):
+        np.testing.assert_array_equal(linear_predictor(fit, new, cohort=labels), wanted)
+    for labels, message in (
+        (numbered + 0.5, "cohort is a fraction for patient p000"),
+        (["1"] * 5, "cohort is a list: give a pandas Series"),
+        (pd.concat([numbered, numbered.iloc[:1]]), "more than one row for patient p000"),
+        (numbered.iloc[1:], "cohort is missing for patient p000"),
+    ):
+        with pytest.raises(InputError, match=message):
+            linear_predictor(fit, new, cohort=labels)
+    with pytest.raises(InputError, match="new patients have more than one row for p000"):
+        linear_predictor(fit, pd.concat([new, new.iloc[:1]]), cohort=numbered)
+
+
 def test_missing_numbers_are_drawn_and_counted(fit, study):
     z, _, _, table = study
     new = z.iloc[:3]
@@ -252,6 +277,7 @@ def test_a_compilation_serves_only_its_structure(compiled_options, study):
         (lambda _: None, "the model has covariates age, stage: give a table with them"),
         (lambda t: t.drop(columns="stage").assign(stages="I"), r"no column 'stage' \(nearest"),
         (lambda t: t.iloc[1:], "no row for patient p1"),
+        (lambda t: pd.concat([t, t[["age"]]], axis=1), "the column 'age' twice: keep one"),
         (lambda t: pd.concat([t, t.iloc[:1]]), "more than one row for patient p1"),
         (lambda t: t.assign(age=["a", "b", "c"]), "'age' is not numeric"),
         (lambda t: t.assign(age=[1.0, np.inf, 2.0]), "'age' is infinite for patient p2"),
@@ -274,6 +300,8 @@ def test_faults_of_covariates_name_patients_and_remedy(change, message):
     ("options", "message"),
     [
         ({"levels": ("I",)}, "name two or more"),
+        ({"levels": "ABC"}, "give a tuple of texts"),
+        ({"levels": (1, 2)}, "give a tuple of texts"),
         ({"levels": ("I", "I")}, "each once"),
         ({"missing": "mean"}, "missing of 'stage' is 'mean': use 'refuse' or 'model'"),
         ({"levels": ("I", "II"), "missing": "model"}, "has no model: leave its patients out"),
@@ -289,6 +317,10 @@ def test_a_covariate_that_cannot_be(options, message):
     [
         ({"cohort_effects": ("level", "size")}, "cohort effect 'size' is not known"),
         ({"covariates": (Covariate("a"), Covariate("a"))}, "covariates name something twice"),
+        ({"cohort_effects": "level"}, "cohort_effects is 'level': give a tuple"),
+        ({"covariates": ("age",)}, "covariates holds something else than Covariate"),
+        ({"n_basis": 5.5}, "n_basis is 5.5: use a whole number"),
+        ({"prior_slope_mean": np.nan}, "prior_slope_mean is nan: use a number"),
         ({"region_order": ("a",)}, "region_order names one region"),
         ({"region_order": ("a", "a")}, "region_order name something twice"),
     ],
@@ -302,6 +334,18 @@ def test_a_region_outside_the_order_is_refused(study):
     z, y, _, _ = study
     with pytest.raises(InputError, match="region tumour has no place in region_order"):
         fit_survival(SurvivalSpec(region_order=("invasive_front", "adjacent")), z, y)
+
+
+def test_a_list_is_as_good_as_a_tuple():
+    spec = SurvivalSpec(cohort_effects=["level"], region_order=["a", "b"])
+    assert hash(spec) == hash(SurvivalSpec(region_order=("a", "b")))
+
+
+def test_levels_that_a_gap_has_made_floats():
+    terms = (Covariate("stage", ("1", "2")),)
+    index = pd.Index(["p1", "p2", "p3"])
+    table = pd.DataFrame({"stage": [1.0, 2.0, 1.0]}, index=index)
+    assert read_covariates(terms, table, index).levels.ravel().tolist() == [0, 1, 0]
 
 
 def test_neither_evidence_nor_covariates(study):

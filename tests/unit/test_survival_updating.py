@@ -207,6 +207,15 @@ def test_a_fit_of_one_cohort_gets_a_level(tmp_path):
         predict_survival(updated, None, cohort=pd.Series("all", index=stage.index), **at),
         predict_survival(fit, None, **at),
     )
+    # Its prior is that of the difference of two cohorts: without events, root 2 of the scale.
+    nobody = update_cohort(
+        fit, None, y.iloc[:1].assign(time=1e-9, event=0), name="empty", covariates=stage.iloc[:1]
+    )
+    drawn = stacked(nobody.posterior["posterior"].to_dataset(), "cohort_effect")[:, 1]
+    assert drawn.std() == pytest.approx(np.sqrt(2) * spec.prior_cohort_scale, rel=0.06)
+    by_cohort = dataclasses.replace(fit, spec=SurvivalSpec(covariates=(STAGE,)))
+    with pytest.raises(InputError, match="can get a level for a new one and nothing else"):
+        update_cohort(by_cohort, None, y, name="new", covariates=stage)
     total = baseline_cumulative_hazard(
         updated.baseline, updated.posterior["posterior"].to_dataset(), y["time"].to_numpy()
     )
@@ -233,6 +242,8 @@ def test_an_update_repeats_and_names_its_faults():
         update_cohort(fit, None, y, name="a", covariates=stage)
     with pytest.raises(InputError, match="patient q000 does not have one row in each table"):
         update_cohort(fit, None, y.iloc[1:], name="new", covariates=stage)
+    with pytest.raises(InputError, match="name is 4: give a text"):
+        update_cohort(fit, None, y, name=4, covariates=stage)
     nothing = fit.posterior["posterior"].to_dataset()
     nothing = nothing.drop_vars(["cohort_scale", "covariate_cohort_scale"])
     bare = dataclasses.replace(fit, posterior=xr.DataTree.from_dict({"posterior": nothing}))
@@ -274,6 +285,8 @@ def test_a_cohort_left_out_is_better_calibrated_after_the_update(compiled_msplin
         rows = table.loc[name]
         assert (rows["n"] + rows["n_update"] == counts.loc[name, "size"]).all()
         assert (rows["events"] + rows["events_update"] == counts.loc[name, "sum"]).all()
+        share = rows["events_update"].iloc[0] / rows["n_update"].iloc[0]
+        assert share == pytest.approx(counts.loc[name, "sum"] / counts.loc[name, "size"], abs=0.02)
         # Levels do not change the order within a cohort.
         assert rows["concordance"].iloc[0] == rows["concordance"].iloc[1]
         assert rows["concordance"].iloc[0] > 0.55
@@ -285,7 +298,7 @@ def test_a_cohort_left_out_is_better_calibrated_after_the_update(compiled_msplin
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cohort": "one"}, "there is one cohort: leaving it out leaves nothing"),
+        ({"cohort": "one"}, "there are 1 cohorts: with fewer than three"),
         ({"entry": 0.0}, "the outcome has 'entry'"),
         ({"n_update_events": 0}, "n_update_events is 0"),
         ({"n_update_events": 40}, "fewer than 80 events: use a smaller n_update_events"),

@@ -19,7 +19,7 @@ from times_stats.plots.style import (
     new_figure,
     require_columns,
 )
-from times_stats.plots.survival_curves import _time_ticks
+from times_stats.plots.survival_curves import time_ticks
 
 _COLUMNS = ["cohort", "time", "observed", "n_at_risk", "lower", "median", "upper"]
 _MAX_NUMBERS = 5  # at risk, written in one panel
@@ -72,7 +72,7 @@ def plot_kaplan_meier_bands(table: pd.DataFrame, *, time_unit: str = "months") -
             axes.remove()
         panels[0].set_ylim(0, 1.02)
         panels[0].set_xlim(0, last * 1.02)
-        panels[0].set_xticks(_time_ticks(last)[:: 1 if n_columns == 1 else 2])
+        panels[0].set_xticks(time_ticks(last)[:: 1 if n_columns == 1 else 2])
         figure.supxlabel(f"Time ({time_unit})", fontsize=10)
         figure.supylabel("Event-free proportion", fontsize=10)
         handles, labels = panels[0].get_legend_handles_labels()

@@ -37,8 +37,18 @@ def _group_order(groups: pd.Series) -> list[object]:
     return sorted(labels, key=str)
 
 
-def _time_ticks(end: float) -> FloatArray:
-    """Return about six round tick positions (whole years where they fit) from 0 to `end`."""
+def time_ticks(end: float) -> FloatArray:
+    """Return about six round tick positions (whole years where they fit) from 0 to the end.
+
+    Parameters
+    ----------
+    end : float
+        Last time, months.
+
+    Returns
+    -------
+    ndarray
+    """
     step = next((s for s in (1, 2, 3, 6, 12, 24, 36, 60, 120) if end / s <= 7), None)
     step = step or math.ceil(end / 6 / 120) * 120
     return np.arange(0, end + 1e-9, step, dtype=float)
@@ -55,7 +65,7 @@ def _draw_at_risk(
     axes: Axes, curves: Sequence[StepCurve], *, names: list[str], colours: list[str], end: float
 ) -> None:
     """Write the numbers at risk, one row per group, under the ticks of the curves."""
-    ticks = _time_ticks(end)
+    ticks = time_ticks(end)
     for row, curve in enumerate(curves):
         for tick, number in zip(ticks, curve.number_at_risk(ticks), strict=True):
             axes.text(tick, row, f"{number:.0f}", ha="center", va="center", fontsize=9.5)
@@ -154,7 +164,7 @@ def plot_kaplan_meier(
             axes.axvline(horizon, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_ylim(0, 1.02)
         axes.set_xlim(0, last * 1.02)
-        axes.set_xticks(_time_ticks(last))
+        axes.set_xticks(time_ticks(last))
         axes.tick_params(labelbottom=True)
         axes.set_xlabel(f"Time ({time_unit})")
         axes.set_ylabel(plain_text(endpoint[:1].upper() + endpoint[1:]))
@@ -216,7 +226,7 @@ def plot_survival_curves(bands: pd.DataFrame, *, time_unit: str = "months") -> F
         last = float(bands["time"].max()) or 1.0
         axes.set_ylim(0, 1.02)
         axes.set_xlim(0, last)
-        axes.set_xticks(_time_ticks(last))
+        axes.set_xticks(time_ticks(last))
         axes.set_xlabel(f"Time ({time_unit})")
         axes.set_ylabel("Predicted survival")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)

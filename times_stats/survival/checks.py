@@ -54,6 +54,8 @@ def posterior_summary(fit: SurvivalFit, *, prob: float = 0.95) -> pd.DataFrame:
     """
     if not 0 < prob < 1:
         raise InputError(f"prob is {prob}: use a number between 0 and 1")
+    if not len(fit.columns):
+        raise InputError("the model has no evidence, hence no slopes: see covariate_summary")
     posterior = fit.posterior["posterior"].to_dataset()
     beta = posterior[["beta"]]
     draws = stacked(posterior, "beta")

@@ -36,8 +36,9 @@ class Covariate:
         that cohorts assigned by different editions.
     missing : {"refuse", "model"}
         What to do where a number is missing. "model": it is a parameter of the fit, normal with
-        mean and sd of the patients who have it; right where it is missing at random, and unrelated
-        to the other covariates. A missing level is always refused.
+        mean and sd of the patients who have it. That is right where it is missing completely at
+        random and unrelated to the other covariates; missing more often in patients with an early
+        event, its effect and the level are biased. A missing level is always refused.
 
     Raises
     ------
@@ -63,6 +64,12 @@ class Covariate:
 
     def __post_init__(self) -> None:
         faults = Faults()
+        if not (isinstance(self.name, str) and self.name and "/" not in self.name):
+            faults.add(f"name of a covariate is {self.name!r}: give text without a slash")
+        if isinstance(self.levels, str) or not all(isinstance(x, str) for x in self.levels):
+            faults.add(f"levels of '{self.name}' are {self.levels!r}: give a tuple of texts")
+            faults.raise_if_any()
+        object.__setattr__(self, "levels", tuple(self.levels))
         if self.levels and (len(self.levels) < 2 or len(set(self.levels)) < len(self.levels)):
             faults.add(f"levels of '{self.name}' are {self.levels}: name two or more, each once")
         if self.missing not in MISSING:
@@ -173,6 +180,8 @@ def _rows(
     if table is None:
         raise InputError(f"the model has covariates {name_rows(names)}: give a table with them")
     for name in names:
+        if (table.columns == name).sum() > 1:
+            raise InputError(f"the covariates have the column '{name}' twice: keep one")
         if name not in table:
             hint = nearest_hint(name, [str(column) for column in table.columns])
             raise InputError(f"the covariates have no column '{name}'{hint}: give it")
@@ -241,6 +250,8 @@ def _level(term: Covariate, table: pd.DataFrame, faults: Faults) -> IntArray:
     missing = given.isna().to_numpy()
     if missing.any():
         _add_missing(term, table.index[missing], faults, "")
+    if pd.api.types.is_float_dtype(given) and (given.dropna() % 1 == 0).all():
+        given = given.astype("Int64")  # whole numbers that a missing one has made floats
     text = given.astype("string").fillna("").to_numpy(dtype=str)
     known = {level: position for position, level in enumerate(term.levels)}
     codes = np.array([known.get(value, -1) for value in text], dtype=np.int64)

@@ -88,8 +88,8 @@ def refit_loo(
     Notes
     -----
     Scale, crude rate and knots of the baseline, and the prior of the slope, stay those of the full
-    fit: the model is the same, and only its posterior is without the patient. As with `loo`, the
-    evidence was learned with these outcomes. Vehtari, Gelman and Gabry (2017),
+    fit; numeric covariates are standardised anew, which moves their prior a little. As with `loo`,
+    the evidence was learned with these outcomes. Vehtari, Gelman and Gabry (2017),
     doi:10.1007/s11222-016-9696-4.
 
     Examples
@@ -204,6 +204,11 @@ def _compile_again(fit: SurvivalFit) -> CompiledSurvival:
 
 
 def _check_can_leave_out(fit: SurvivalFit, patients: pd.Index) -> None:
+    if fit.is_updated:
+        raise InputError(
+            "a cohort was added to this fit, and its patients are not in it: use the fit before "
+            "the update"
+        )
     latent = {"true_evidence", "missing_number"} & {*map(str, fit.posterior["posterior"].data_vars)}
     if len(patients) and latent:
         raise InputError(

@@ -160,9 +160,52 @@ def _positions(patients: pd.Index, rows: pd.Index) -> IntArray:
 def _cohort_codes(index: pd.Index, cohort: pd.Series | None) -> tuple[tuple[str, ...], IntArray]:
     if cohort is None:
         return ("all",), np.zeros(len(index), dtype=np.int64)
-    without = index.difference(cohort.index[cohort.notna()])
+    labels = read_labels(index, cohort)
+    without = index[labels.isna()]
     if len(without):
         raise InputError(f"cohort is missing for patient {name_rows(without)}: name one for each")
-    labels = cohort.loc[index].astype(str).to_numpy(dtype=str)
-    names, codes = np.unique(labels, return_inverse=True)
+    names, codes = np.unique(labels.to_numpy(dtype=str), return_inverse=True)
     return tuple(str(name) for name in names), codes.astype(np.int64)
+
+
+def read_labels(index: pd.Index, cohort: object) -> pd.Series:
+    """Return the cohort of each patient as text, missing where it is not known.
+
+    Parameters
+    ----------
+    index : Index
+        Patients.
+    cohort : Series
+        Label by patient; others are not looked at. Whole numbers are the same label whether a
+        missing one has made them floats or not.
+
+    Returns
+    -------
+    Series of object
+
+    Raises
+    ------
+    InputError
+        If it is no series, a patient is there twice or not at all, or a label is a fraction.
+    """
+    if not isinstance(cohort, pd.Series):
+        raise InputError(
+            f"cohort is a {type(cohort).__name__}: give a pandas Series of labels by patient"
+        )
+    if cohort.index.has_duplicates:
+        twice = name_rows(cohort.index[cohort.index.duplicated()])
+        raise InputError(f"cohort has more than one row for patient {twice}: keep one each")
+    absent = index.difference(cohort.index)
+    if len(absent):
+        raise InputError(f"cohort is missing for patient {name_rows(absent)}: name one for each")
+    chosen = cohort.loc[index].astype(object)
+    known = chosen.notna()
+    whole = chosen[known].map(lambda label: not isinstance(label, float) or label.is_integer())
+    if not whole.all():
+        odd = name_rows(whole.index[~whole.astype(bool)])
+        raise InputError(f"cohort is a fraction for patient {odd}: give names")
+    labels = pd.Series(None, index=index, dtype=object)
+    labels[known] = [
+        str(int(label)) if isinstance(label, float) else str(label) for label in chosen[known]
+    ]
+    return labels

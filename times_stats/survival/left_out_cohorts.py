@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from times_stats._checks import name_rows
+from times_stats._checks import as_survival_table, name_rows
 from times_stats.errors import ConvergenceWarning, InputError
 from times_stats.evaluation.calibration import calibration_in_the_large, calibration_slope
 from times_stats.evaluation.discrimination import concordance_harrell
 from times_stats.resampling import spawn_rng
+from times_stats.survival.inputs import read_labels
 from times_stats.survival.prediction import linear_predictor, predict_survival
 from times_stats.survival.result import SurvivalFit
 from times_stats.survival.sampling import CompiledSurvival, compile_survival, fit_survival
@@ -60,20 +60,22 @@ def leave_one_cohort_out(
 
     The left-out cohort is first one the model does not know, with its effects integrated out. Then
     its level, and whatever else is a cohort's own, is re-estimated from some of its patients
-    (`update_cohort`), drawn at random until they have `n_update_events` events. Both predictions
-    are judged on its other patients.
+    (`update_cohort`): `n_update_events` patients with the event, and patients without it in the
+    proportion of the cohort, at random. Both predictions are judged on its other patients.
 
     Parameters
     ----------
     spec : SurvivalSpec
         Model.
     evidence : DataFrame or None
-        Evidence, remade without the left-out cohort's outcomes if the result is to be reported as
-        performance (see `fit_survival`); None for a model of covariates alone.
+        Evidence; None for a model of covariates alone. One table serves all left-out cohorts, so
+        evidence that was learned from outcomes has seen those of the cohort it shall predict: the
+        result is then no performance of a score. It is one of covariates, of evidence learned
+        elsewhere, and of untrained regional values.
     y : DataFrame
         Right-censored outcome of all patients.
     cohort : Series
-        Cohort by patient, two or more.
+        Cohort by patient, three or more: what one cohort is fitted to knows no other.
     horizon : float
         Months at which calibration is judged.
     covariates : DataFrame, optional
@@ -94,8 +96,8 @@ def leave_one_cohort_out(
     Raises
     ------
     InputError
-        If there is one cohort; the outcome is not right-censored from time zero; a cohort has fewer
-        than twice `n_update_events` events; or tables do not fit.
+        If there are fewer than three cohorts; the outcome is not right-censored from time zero; a
+        cohort has fewer than twice `n_update_events` events; or tables do not fit.
 
     Examples
     --------
@@ -108,13 +110,21 @@ def leave_one_cohort_out(
             raise InputError(f"the outcome has '{name}', which C and calibration here do not know")
     if n_update_events < 1:
         raise InputError(f"n_update_events is {n_update_events}: use 1 or more")
-    without = y.index.difference(cohort.index[cohort.notna()])
-    if len(without):
-        raise InputError(f"cohort is missing for patient {name_rows(without)}: name one for each")
-    labels = cohort.loc[y.index].astype(str)
+    as_survival_table(y)
+    labels = read_labels(y.index, cohort)
+    if labels.isna().any():
+        without = name_rows(labels.index[labels.isna()])
+        raise InputError(f"cohort is missing for patient {without}: name one for each")
+    for what, table in (("evidence", evidence), ("covariates", covariates)):
+        absent = y.index if table is None else y.index.difference(table.index)
+        if table is not None and len(absent):
+            raise InputError(f"{what} has no row for patient {name_rows(absent)}: give one each")
     names = sorted(labels.unique())
-    if len(names) < 2:
-        raise InputError("there is one cohort: leaving it out leaves nothing")
+    if len(names) < 3:
+        raise InputError(
+            f"there are {len(names)} cohorts: with fewer than three, a fit without one of them "
+            "learns nothing of how cohorts differ"
+        )
     events = y["event"].groupby(labels).sum()
     few = events.index[events < 2 * n_update_events]
     if len(few):
@@ -186,11 +196,17 @@ def leave_one_cohort_out(
 
 
 def _split(event: pd.Series, n_events: int, seed: int, name: str) -> tuple[pd.Index, pd.Index]:
-    """Patients at random until they have the events, and the others."""
-    ordered = event.sort_index()
-    shuffled = ordered.iloc[spawn_rng(seed, "update on", name).permutation(len(ordered))]
-    n_first = int(np.searchsorted(shuffled.cumsum().to_numpy(), n_events)) + 1
-    return shuffled.index[:n_first], shuffled.index[n_first:]
+    """Patients with and without the event at random, in the proportion of the cohort, and others.
+
+    Drawn until the last event wanted, they would hold too many events for their number.
+    """
+    ordered, rng = event.sort_index(), spawn_rng(seed, "update on", name)
+    with_event, without = ordered.index[ordered == 1], ordered.index[ordered == 0]
+    n_without = round(n_events * len(without) / len(with_event))
+    first = rng.permutation(len(with_event))[:n_events]
+    more = rng.permutation(len(without))[:n_without]
+    chosen = with_event[first].append(without[more])
+    return chosen, ordered.index.difference(chosen)
 
 
 def _judge(

@@ -21,7 +21,7 @@ from times_stats.survival.cohorts import (
 from times_stats.survival.covariates import CovariateValues, read_covariates
 from times_stats.survival.effects import check_columns
 from times_stats.survival.hazard import stacked
-from times_stats.survival.inputs import check_evidence
+from times_stats.survival.inputs import check_evidence, read_labels
 from times_stats.survival.measurement import EvidenceError, draw_true_evidence, read_evidence_error
 from times_stats.survival.predictor import PredictorValues, predictor_draws
 from times_stats.survival.result import SurvivalFit
@@ -119,16 +119,19 @@ def read_patients(
         if covariates is None:
             raise InputError("the model has covariates: give those of the new patients")
         new = pd.DataFrame(index=covariates.index)
+    if new.index.has_duplicates:
+        twice = name_rows(new.index[new.index.duplicated()])
+        raise InputError(f"new patients have more than one row for {twice}: keep one each")
     values = _evidence_values(fit, new)
     missing = np.isnan(values)
     error, n_filled, n_drawn = None, int(missing.sum()), 0
     if "evidence_mean" in fit.posterior["posterior"]:
-        nothing = new * 0
-        error = read_evidence_error(
-            new,
-            nothing if evidence_se is None else evidence_se,
-            nothing if n_tiles is None else n_tiles,
-        )
+        if evidence_se is None or n_tiles is None:
+            raise InputError(
+                "slopes of the model are those of true evidence: give evidence_se and n_tiles of "
+                "the new patients (0 where theirs is exact) to a function that takes them"
+            )
+        error = read_evidence_error(new, evidence_se, n_tiles)
         n_filled, n_drawn = 0, n_filled
     elif evidence_se is not None or n_tiles is not None:
         raise InputError(
@@ -160,10 +163,7 @@ def _evidence_values(fit: SurvivalFit, new: pd.DataFrame) -> FloatArray:
 def _labels(index: pd.Index, cohort: pd.Series | str | None) -> pd.Series:
     if cohort is None or isinstance(cohort, str):
         return pd.Series(cohort, index=index, dtype=object)
-    absent = index.difference(cohort.index)
-    if len(absent):
-        raise InputError(f"cohort has no row for patient {name_rows(absent)}: give one each")
-    return cohort.loc[index]
+    return read_labels(index, cohort)
 
 
 def draw_patients(

@@ -44,13 +44,15 @@ def linear_predictor(
         Covariates of the specification, by patient. A missing number is drawn from the population
         where the specification models it, and refused otherwise.
     unknown_cohort : {"integrated", "average"}
-        What an unknown cohort has for its own. ``integrated``: effects drawn from their
+        What an unknown cohort has for its own; nothing in a fit of one cohort, which has no notion
+        of how cohorts differ. ``integrated``: effects drawn from their
         distribution for each posterior draw, shared by the patients of the label. ``average``:
         none, which is the median cohort, and leaves its uncertainty out.
     evidence_se, n_tiles : DataFrame, optional
         Of a fit with uncertain evidence: standard errors and tiles of the new patients, whose true
-        evidence is drawn from their own tiles and the population. Evidence without a standard
-        error is taken as exact, missing evidence is drawn from the population.
+        evidence is drawn from their own tiles and the population; needed there, and refused
+        elsewhere. Evidence with a standard error of 0 is taken as exact, missing evidence is drawn
+        from the population.
 
     Returns
     -------
@@ -230,8 +232,11 @@ def predict_event_probability(
 
     Notes
     -----
-    Where another event can come first this is the probability in its absence; see
-    `predict_cumulative_incidence`.
+    Draw by draw. Where something of the patient is drawn (an unknown cohort, a missing number, true
+    evidence), survival to `since` says something of it, which the mean of these draws leaves out:
+    the probability is then one minus the mean of :math:`S(\tau)` over that of :math:`S(t_0)`, from
+    `predict_survival`. Where another event can come first this is the probability in its absence;
+    see `predict_cumulative_incidence`.
 
     Examples
     --------
@@ -295,12 +300,12 @@ def predict_hazard_ratio(
     -------
     DataArray
         Dims ``sample, patient``. Within a cohort hazards are proportional: the ratio is the same at
-        all times.
+        all times. A missing number that the specification models is drawn.
 
     Raises
     ------
     InputError
-        If columns or patients do not fit, a number is missing, or the reference is not one patient.
+        If columns or patients do not fit, or the reference is not one patient.
 
     Examples
     --------

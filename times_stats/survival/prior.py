@@ -14,6 +14,7 @@ from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.resampling import spawn_rng
 from times_stats.survival.baseline import Baseline, constant_hazard_weights, learn_baseline
+from times_stats.survival.cohorts import cohort_baseline, known_cohort
 from times_stats.survival.draws import name_posterior
 from times_stats.survival.effects import check_columns, design_effects
 from times_stats.survival.hazard import baseline_cumulative_hazard, stacked
@@ -186,6 +187,8 @@ def prior_survival(
         n_draws=n_draws,
         seed=seed,
     )
+    if several_cohorts:
+        prior = cohort_baseline(prior, known_cohort(prior, 0))
     cumulative = baseline_cumulative_hazard(baseline, prior, grid)
     if "cohort_effect" in prior:
         cumulative = cumulative * np.exp(stacked(prior, "cohort_effect")[:, :1])

@@ -144,6 +144,12 @@ class SurvivalFit:
             columns=self.columns,
         )
 
+    @property
+    def is_updated(self) -> bool:
+        """Whether a cohort was added after the fit, whose patients are not in the training data."""
+        tree = self.training_data()
+        return len(self.cohorts) > int(tree["constant_data"]["cohort_index"].max()) + 1
+
     def training_data(self) -> xr.DataTree:
         """Return the posterior tree, once it is known to hold the training data.
 

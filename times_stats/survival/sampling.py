@@ -194,7 +194,9 @@ def fit_survival(
         number of these, with the columns of the evidence. The true value is then a parameter,
         normal in the population, and the measured one is off by a t distribution with one degree
         of freedom less than there are tiles. Missing evidence is drawn from the population. Where
-        the standard error is 0 or missing, the evidence is taken as exact.
+        the standard error is 0 or missing, the evidence is taken as exact. The population has a
+        Normal(0, 1) mean and a half-normal(1) sd in each column, all cohorts together: evidence in
+        log hazards, or values standardised within cohorts.
     seed : int
         Same seed, same draws, whatever `cores`.
     compiled : CompiledSurvival, optional
@@ -311,7 +313,7 @@ def fit_survival(
         diagnostics=diagnostics,
         n=int(used.sum()),
         events=int(data.outcome.has_happened.sum()),
-        n_filled=0 if compiled.n_latent else int(inputs.is_missing[used].sum()),
+        n_filled=0 if inputs.error is not None else int(inputs.is_missing[used].sum()),
         n_modelled=int(data.covariates.is_missing.sum()) if data.covariates else 0,
         scaling=dict(inputs.covariates.scaling),
         seed=seed,

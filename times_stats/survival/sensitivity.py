@@ -146,6 +146,8 @@ def prior_sensitivity(fit: SurvivalFit, *, priors: Sequence[str] | None = None) 
     >>> prior_sensitivity(fit)  # doctest: +SKIP
     """
     check_converged(fit)
+    if fit.is_updated:
+        raise InputError("a cohort was added to this fit: use the fit before the update")
     densities = log_prior(fit)
     unknown = sorted(set(priors or ()) - set(map(str, densities)))
     if unknown or (priors is not None and not len(priors)):

@@ -259,6 +259,8 @@ class _NewPatient(TypedDict):
     new: pd.DataFrame | None
     cohort: pd.Series
     covariates: pd.DataFrame | None
+    evidence_se: pd.DataFrame | None
+    n_tiles: pd.DataFrame | None
 
 
 def new_patient(fit: SurvivalFit) -> _NewPatient:
@@ -289,7 +291,12 @@ def new_patient(fit: SurvivalFit) -> _NewPatient:
             },
             index=index,
         )
+    exact = None
+    if evidence is not None and "evidence_mean" in fit.posterior["posterior"]:
+        exact = evidence * 0
     return {
+        "evidence_se": exact,
+        "n_tiles": exact,
         "new": evidence,
         "cohort": pd.Series([fit.cohorts[0]], index=index),
         "covariates": covariates,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,8 +60,8 @@ class SurvivalSpec:
         Half-normal scale of the three effect scales. A slope that leaves the common one by more
         than 1 would turn evidence round or double it: twice this scale.
     prior_cohort_scale : float
-        Half-normal scale of the sd of cohort effects: 95 % of cohort hazard ratios to the average
-        lie between e^-1 and e^1 at the prior median or so. With 3 or 4 cohorts it matters; vary it.
+        Half-normal scale of the sd of cohort effects: at the prior median, .34, 95 % of cohort
+        hazard ratios to the average lie between 1/2 and 2. With 3 or 4 cohorts it matters; vary it.
     prior_cohort_slope_scale : float
         Half-normal scale of the sd of slopes of cohorts, of the evidence and of each covariate.
     prior_cohort_shape_scale : float
@@ -163,6 +165,11 @@ class SurvivalSpec:
             value = getattr(self, name)
             if name.startswith("prior_") and name != "prior_slope_mean" and not 0 < value < 1e6:
                 faults.add(f"{name} is {value}: use a positive number")
+        for name in ("n_basis", "chains", "tune", "draws"):
+            if not isinstance(getattr(self, name), numbers.Integral):
+                faults.add(f"{name} is {getattr(self, name)}: use a whole number")
+        if not math.isfinite(self.prior_slope_mean):
+            faults.add(f"prior_slope_mean is {self.prior_slope_mean}: use a number")
         for name, least in (("chains", 1), ("tune", 1), ("draws", 4)):
             if getattr(self, name) < least:
                 faults.add(f"{name} is {getattr(self, name)}: use {least} or more")
@@ -172,6 +179,21 @@ class SurvivalSpec:
         faults.raise_if_any("survival settings")
 
     def _add_structure_faults(self, faults: Faults) -> None:
+        for what, kind in (
+            ("covariates", Covariate),
+            ("cohort_effects", str),
+            ("region_order", str),
+        ):
+            given = getattr(self, what)
+            if isinstance(given, str) or not isinstance(given, (tuple, list)):
+                faults.add(f"{what} is {given!r}: give a tuple")
+                return
+            if not all(isinstance(value, kind) for value in given):
+                faults.add(
+                    f"{what} holds something else than {kind.__name__}: give a tuple of these"
+                )
+                return
+            object.__setattr__(self, what, tuple(given))
         for name in self.cohort_effects:
             if name not in COHORT_EFFECTS:
                 faults.add(f"cohort effect '{name}' is not known: use 'level', 'slope' or 'shape'")

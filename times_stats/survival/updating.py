@@ -18,6 +18,7 @@ from times_stats.survival.cohorts import CohortDraws, cohort_baseline
 from times_stats.survival.hazard import stacked
 from times_stats.survival.outcomes import SurvivalOutcome, read_outcome
 from times_stats.survival.patients import patient_values, read_patients
+from times_stats.survival.predictive_checks import check_converged
 from times_stats.survival.predictor import predictor_draws
 from times_stats.survival.result import SurvivalFit
 
@@ -71,14 +72,16 @@ def update_cohort(
     Returns
     -------
     SurvivalFit
-        The fit with one cohort more. Its diagnostics are those of the common parameters. A fit of
-        one cohort gets the scale of cohort levels from the prior, for there was nothing to learn it
-        from.
+        The fit with one cohort more. Its diagnostics are those of the common parameters. In a fit
+        of one cohort the scale of cohort levels comes from the prior, and the level of the new one
+        differs from the intercept, which is that of the first, by root 2 of it.
 
     Raises
     ------
     InputError
-        If the name is taken, cohorts of the model do not differ in anything, or tables do not fit.
+        If the name is taken or no text, cohorts of the model do not differ in anything, a model of
+        one cohort shall have more than a level by cohort, the fit failed its gate, its evidence is
+        uncertain, or tables do not fit.
 
     Notes
     -----
@@ -93,6 +96,9 @@ def update_cohort(
     >>> updated = update_cohort(fit, first, y_first, name="west")  # doctest: +SKIP
     >>> predict_survival(updated, later, times=[24.0], cohort=labels)  # doctest: +SKIP
     """
+    check_converged(fit)
+    if not (isinstance(name, str) and name):
+        raise InputError(f"name is {name!r}: give a text")
     if name in fit.cohorts:
         raise InputError(f"the fit has a cohort '{name}': give the new one another name")
     patients = read_patients(fit, new, covariates=covariates)
@@ -161,8 +167,12 @@ def _with_scale(fit: SurvivalFit, posterior: xr.Dataset, rng: np.random.Generato
                 "cohorts do not differ in anything in this model: fit it with cohort_effects"
             )
         return posterior
-    if "level" not in fit.spec.cohort_effects:
-        raise InputError("cohorts have no level of their own in this model: fit it with 'level'")
+    more = [term.name for term in fit.spec.covariates if term.by_cohort]
+    if fit.spec.cohort_effects != ("level",) or more:
+        raise InputError(
+            "a fit of one cohort can get a level for a new one and nothing else: fit it with "
+            "cohort_effects=('level',) and no covariate by cohort"
+        )
     sizes = (posterior.sizes["chain"], posterior.sizes["draw"])
     scale = fit.spec.prior_cohort_scale * np.abs(rng.standard_normal(sizes))
     return posterior.assign_coords(cohort=np.array(fit.cohorts, dtype=str)).assign(
@@ -208,10 +218,11 @@ def _own_terms(fit: SurvivalFit, posterior: xr.Dataset) -> list[_OwnTerm]:
         ("covariate_cohort_scale", "covariate_cohort_effect", spec.prior_cohort_slope_scale),
     ):
         if scale_name in posterior:
+            wider = float(np.sqrt(2)) if fit.n_cohorts == 1 else 1.0
             scale = stacked(posterior, scale_name).reshape(posterior.sizes["draw"], -1)
             squares = (stacked(posterior, name) ** 2).sum(axis=-1).reshape(scale.shape)
             terms.append(
-                _OwnTerm(scale_name, scale, scale.shape[1], 1.0, prior_scale, squares, n_known)
+                _OwnTerm(scale_name, scale, scale.shape[1], wider, prior_scale, squares, n_known)
             )
     if "cohort_shape_scale" in posterior:
         scale = stacked(posterior, "cohort_shape_scale")[:, None]
