@@ -1,4 +1,4 @@
-// The Weibull model of times_stats, by hand: effects by matrix, centred or not by data as there,
+// The Weibull model of times_stats, by hand: effects by matrix, non-centred as there at these sizes,
 // one matrix product, one gather and one exp per patient; terms of the events summed beforehand.
 // Syntax of Stan 2.21, the version of rstan in Debian 12.
 data {
@@ -14,7 +14,6 @@ data {
   matrix[K, E] design;
   int<lower=1, upper=G> group[E];
   vector[7] prior;  // slope mean, slope sd, effect scale, level sd, log rate, cohort scale, shape sd
-  vector[2] centred;  // slopes, cohorts: 1 centred, 0 not
 }
 transformed data {
   real n_events = sum(event);
@@ -29,17 +28,9 @@ parameters {
   real log_shape;
 }
 transformed parameters {
-  vector[K] beta;
-  vector[C] cohort_effect;
+  vector[K] beta = slope + design * (effect_latent .* effect_scale[group]);
+  vector[C] cohort_effect = cohort_latent * cohort_scale;
   real intercept = level + prior[5];
-  if (centred[1] == 1)
-    beta = slope + design * effect_latent;
-  else
-    beta = slope + design * (effect_latent .* effect_scale[group]);
-  if (centred[2] == 1)
-    cohort_effect = cohort_latent;
-  else
-    cohort_effect = cohort_latent * cohort_scale;
 }
 model {
   vector[N] log_cumulative = intercept + z * beta + cohort_effect[cohort] + exp(log_shape) * log_time;
@@ -49,12 +40,6 @@ model {
   level ~ normal(0, prior[4]);
   cohort_scale ~ normal(0, prior[6]);
   log_shape ~ normal(0, prior[7]);
-  if (centred[1] == 1)
-    effect_latent ~ normal(0, effect_scale[group]);
-  else
-    effect_latent ~ std_normal();
-  if (centred[2] == 1)
-    cohort_latent ~ normal(0, cohort_scale);
-  else
-    cohort_latent ~ std_normal();
+  effect_latent ~ std_normal();
+  cohort_latent ~ std_normal();
 }

@@ -88,6 +88,7 @@ def test_survival_of_blocks_of_patients_is_that_of_all(compilations, study, monk
     assert model.predict_survival(z, times=[]).shape == (len(z), 0)
 
 
+@pytest.mark.filterwarnings("ignore::times_stats.errors.ConvergenceWarning")  # short chains
 def test_folds_and_a_search_share_one_compilation(compilations, study):
     z, y = study
     model = make_pipeline(FunctionTransformer(), SurvivalModel(spec=SPEC))

@@ -240,9 +240,16 @@ def hand_written(spec, data, point, centred):
         beta = np.full(len(data.columns), point["slope"])
         if design.groups:
             scale, density = half_normal(point["effect_scale_log__"], spec.prior_effect_scale)
-            latent, each = point["effect_latent"], scale[design.group]
-            total += density + normal(latent, 0.0, each if centred else np.ones_like(each)).sum()
-            beta = beta + design.matrix @ (latent if centred else latent * each)
+            each = scale[design.group]
+            shared = point.get("effect_latent", np.zeros(0))
+            as_itself = centred and "column_latent" not in point
+            first, own = each[: shared.size], each[shared.size :]
+            total += density + normal(shared, 0.0, first if as_itself else 1.0).sum()
+            beta = beta + design.matrix[:, : shared.size] @ (shared * (1 if as_itself else first))
+            if own.size:  # centred, these are the slopes
+                latent = point["column_latent"]
+                total += normal(latent, beta if centred else 0.0, own if centred else 1.0).sum()
+                beta = latent if centred else beta + latent * own
         z, density = evidence_and_its_prior(data, point)
         total += density
         eta = z @ beta
@@ -255,8 +262,10 @@ def hand_written(spec, data, point, centred):
         if f"{kind}_latent" in point:
             scale, density = half_normal(point[f"{kind}_scale_log__"], scale_prior)
             latent = point[f"{kind}_latent"]
-            total += density + normal(latent, 0.0, scale if centred else 1.0).sum()
-            eta = eta + (latent if centred else latent * scale)[data.cohort] * weights
+            mean = point["level"] if centred and kind == "cohort" else 0.0
+            total += density + normal(latent, mean, scale if centred else 1.0).sum()
+            effect = latent - mean if centred else latent * scale
+            eta = eta + effect[data.cohort] * weights
     if spec.covariates:
         part, density = covariate_part(spec, data, point, centred)
         total, eta = total + density, eta + part

@@ -68,7 +68,7 @@ def test_fold_settings_keep_the_model_and_widen_the_gate():
         (PAIRS[:2], ("region",)),
         (PAIRS[::2], ("marker",)),
         ([("A", "x"), ("B", "y")], ("marker",)),
-        ([("A", "x"), ("A", "y"), ("B", "z")], ("marker",)),
+        ([("A", "x"), ("A", "y"), ("B", "z")], ("marker", "region")),
         (PAIRS[:1], ()),
     ],
 )

@@ -272,13 +272,13 @@ def test_a_cohort_left_out_is_better_calibrated_after_the_update(compiled_msplin
         y,
         cohort=cohort,
         horizon=20.0,
-        n_update_events=15,
+        n_update_events=20,
         compiled=compiled_mspline,
         cores=2,
     )
     table = found.table.set_index(["cohort", "baseline"])
     assert len(table) == 8
-    assert (table["events_update"] == 15).all()
+    assert (table["events_update"] == 20).all()
     assert set(found.fits["high"].cohorts) == {"a", "b", "c"}
     counts = y["event"].groupby(cohort).agg(["size", "sum"])
     for name in counts.index:

@@ -91,7 +91,10 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
         time, values("lower"), values("upper"), color=colour, alpha=0.18, linewidth=0,
         label="Predicted",
     )  # fmt: skip
-    axes.plot(time, values("median"), color=colour, linestyle=(0, (5, 1.6)), linewidth=1.2)
+    axes.plot(
+        time, values("median"), color=colour, linestyle=(0, (5, 1.6)), linewidth=1.2,
+        label="Median",
+    )  # fmt: skip
     axes.plot(time, values("observed"), color=INK, label="Observed (Kaplan–Meier)")
     shown = np.unique(np.linspace(0, max(len(rows) - 1, 0), _MAX_NUMBERS).round().astype(int))
     for row in shown[: len(rows)]:

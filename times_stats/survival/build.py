@@ -82,8 +82,8 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
     Returns
     -------
     pymc.Model
-        Free variables, as far as the model has them: ``slope``, ``effect_scale`` and
-        ``effect_latent``; ``level``; ``cohort_scale`` and ``cohort_latent``;
+        Free variables, as far as the model has them: ``slope``, ``effect_scale``,
+        ``effect_latent`` and ``column_latent``; ``level``; ``cohort_scale`` and ``cohort_latent``;
         ``cohort_slope_scale`` and ``cohort_slope_latent``; ``covariate_effect``,
         ``covariate_cohort_scale`` and ``covariate_cohort_latent``, ``steps_<covariate>`` and
         ``missing_latent``; ``evidence_mean``, ``evidence_sd`` and ``evidence_latent``;
@@ -95,8 +95,11 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
     The likelihood is a `pm.CustomDist` with :math:`\log p = d \log h(t) - H(t)` per patient; with
     :math:`+ H(t_0)` for one who entered at :math:`t_0`; and with
     :math:`-H(l) + \log(1 - e^{-(H(u) - H(l))})` for an event found between :math:`l` and :math:`u`.
-    An effect is ``latent * scale**(1 - c)`` with ``latent ~ Normal(0, scale**c)``: centred for
-    ``c = 1``, non-centred for ``c = 0``; `c` is data, see `centring`.
+    An effect is ``(latent - c * mean) * scale**(1 - c)`` with ``latent ~ Normal(c * mean,
+    scale**c)``: centred for ``c = 1``, non-centred for ``c = 0``; `c` is data, see `centring`.
+    Effects that belong to one column each have the sum of the other effects as their mean, so
+    that the latent value is the column's slope; those of cohorts have the level. Effects that
+    those columns share stay non-centred.
     """
     design = design_effects(data.columns, region_order=spec.region_order)
     arrays = data_arrays(spec, data, design)
@@ -104,12 +107,13 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
         shared = {name: pm.Data(name, value) for name, value in arrays.items()}
         prior, centred = shared["prior"], shared["centred"]
         eta: Any = _evidence_part(spec, data, design, shared) if len(data.columns) else 0.0
-        eta = pm.Normal("level", 0.0, prior[3]) + prior[4] + eta
+        level = pm.Normal("level", 0.0, prior[3])
+        eta = level + prior[4] + eta
         if spec.covariates:
             eta = eta + _covariate_part(spec, data, shared)
         if data.n_cohorts > 1 and "level" in spec.cohort_effects:
             spread = pm.HalfNormal("cohort_scale", prior[5])
-            cohort_effect = _effects("cohort_latent", spread, centred[1], data.n_cohorts)
+            cohort_effect = _effects("cohort_latent", spread, centred[1], data.n_cohorts, level)
             eta = eta + cohort_effect[shared["cohort"]]
         if spec.baseline == "weibull":
             log_shape: Any = pm.Normal("log_shape", 0.0, prior[6])
@@ -140,8 +144,14 @@ def _evidence_part(
     beta: Any = pt.ones(len(data.columns)) * slope
     if design.groups:
         scale = pm.HalfNormal("effect_scale", prior[2], shape=len(design.groups))
-        effect = _effects("effect_latent", scale[design.group], centred[0], design.group.size)
-        beta = slope + (design.matrix * effect).sum(axis=1)
+        n_shared, n = design.n_shared, len(design.matrix)
+        by_column = n_shared < design.group.size
+        if n_shared:
+            form: Any = 0.0 if by_column else centred[0]
+            effect = _effects("effect_latent", scale[design.group[:n_shared]], form, n_shared)
+            beta = slope + (design.matrix[:, :n_shared] * effect).sum(axis=1)
+        if by_column:
+            beta = beta + _effects("column_latent", scale[-1], centred[0], n, beta)
     z = _latent_evidence(data, shared) if data.n_latent else shared["z"]
     part = (z * beta).sum(axis=1)
     if data.n_cohorts > 1 and "slope" in spec.cohort_effects:
@@ -298,10 +308,13 @@ def _mspline(shared: Mapping[str, Any], eta: Any, weight: Any) -> tuple[Any, Cum
     return eta + pt.log((shared["basis"] * own).sum(axis=1)), cumulative
 
 
-def _effects(name: str, scale: Any, centred: Any, size: int | tuple[int, ...]) -> Any:
+def _effects(
+    name: str, scale: Any, centred: Any, size: int | tuple[int, ...], mean: Any = 0.0
+) -> Any:
+    """Deviations from a mean; centred, the latent value is the mean and the deviation."""
     log_scale = pt.log(scale)
-    latent = pm.Normal(name, 0.0, pt.exp(centred * log_scale), shape=size)
-    return latent * pt.exp((1.0 - centred) * log_scale)
+    latent = pm.Normal(name, centred * mean, pt.exp(centred * log_scale), shape=size)
+    return (latent - centred * mean) * pt.exp((1.0 - centred) * log_scale)
 
 
 def _walk_matrix(n_basis: int) -> FloatArray:

@@ -168,9 +168,18 @@ def _name_slopes(
     found.add("slope", slope)
     beta = np.repeat(slope[..., None], n_columns, axis=-1)
     if design.groups:
-        scale = draws["effect_scale"]
-        effect = draws["effect_latent"] * scale[..., design.group] ** (1 - centred[0])
-        beta = beta + np.einsum("cde,ke->cdk", effect, design.matrix)
+        scale, n_shared = draws["effect_scale"], design.n_shared
+        by_column = n_shared < design.group.size
+        effect = np.empty((*slope.shape, 0))
+        if n_shared:
+            power = 1 if by_column else 1 - centred[0]
+            effect = draws["effect_latent"] * scale[..., design.group[:n_shared]] ** power
+            beta = beta + np.einsum("cde,ke->cdk", effect, design.matrix[:, :n_shared])
+        if by_column:
+            own = draws["column_latent"] - centred[0] * beta
+            own = own * scale[..., -1:] ** (1 - centred[0])
+            beta = beta + own
+            effect = np.concatenate([effect, own], axis=-1)
         found.add("effect_scale", scale, "effect_group")
         found.add("effect", effect, "effect_label")
         found.coords["effect_group"] = np.array(design.groups, dtype=str)
@@ -185,13 +194,14 @@ def _name_cohort_effects(
     centred: FloatArray | IntArray,
     n_known: int,
 ) -> None:
-    for scale_name, latent_name, name in (
-        ("cohort_scale", "cohort_latent", "cohort_effect"),
-        ("cohort_slope_scale", "cohort_slope_latent", "cohort_slope"),
+    for scale_name, latent_name, name, mean in (
+        ("cohort_scale", "cohort_latent", "cohort_effect", draws["level"]),
+        ("cohort_slope_scale", "cohort_slope_latent", "cohort_slope", 0 * draws["level"]),
     ):
         if scale_name in draws:
             scale = draws[scale_name]
-            effect = draws[latent_name] * scale[..., None] ** (1 - centred[1])
+            latent = draws[latent_name] - centred[1] * mean[..., None]
+            effect = latent * scale[..., None] ** (1 - centred[1])
             found.add(scale_name, scale)
             found.add(name, effect[..., :n_known], "cohort")
     if "cohort_shape_scale" in draws:

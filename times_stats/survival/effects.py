@@ -35,6 +35,14 @@ class EffectDesign:
     groups: tuple[str, ...]
     labels: tuple[str, ...]
 
+    @property
+    def n_shared(self) -> int:
+        """How many effects come before those, if any, that belong to one column each."""
+        n = len(self.matrix)
+        last = self.matrix[:, -n:]
+        by_column = last.shape == (n, n) and np.array_equal(last, np.eye(n))
+        return self.group.size - n * by_column
+
 
 NO_COLUMNS = pd.MultiIndex.from_arrays([[], []], names=["marker", "region"])
 """Columns of a model without evidence."""
@@ -124,9 +132,7 @@ def design_effects(columns: pd.MultiIndex, *, region_order: tuple[str, ...] = ()
         blocks.append(("marker", markers))
     if n_regions > 1 and not 1 < n_markers == n:
         blocks.append(("region", regions))
-    if len(blocks) == 2 and n_regions == n:
-        blocks.pop()
-    if len(blocks) == 2:
+    if len(blocks) == 2 and n_regions < n:
         blocks.append(("interaction", pd.Index([f"{m}, {r}" for m, r in columns])))
     matrix, group, labels = [np.empty((n, 0))], [], []
     for number, (name, level) in enumerate(blocks):

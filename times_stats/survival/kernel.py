@@ -71,7 +71,11 @@ class SurvivalKernel:
         found: dict[str, tuple[int, ...]] = {"slope": ()}
         if self.design.groups:
             found[f"effect_scale{_LOG}"] = (len(self.design.groups),)
-            found["effect_latent"] = (self.design.group.size,)
+            n_shared = self.design.n_shared
+            if n_shared:
+                found["effect_latent"] = (n_shared,)
+            if n_shared < self.design.group.size:
+                found["column_latent"] = (len(self.design.matrix),)
         found["level"] = ()
         if self.n_cohorts > 1:
             found[f"cohort_scale{_LOG}"] = ()
@@ -148,7 +152,7 @@ class SurvivalKernel:
         ends = np.cumsum(sizes).tolist()
         places = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
         is_weibull = self.spec.baseline == "weibull"
-        centre = self._centre(np.asarray(arrays["prior"], dtype=np.float64))
+        centre = self._centre(np.asarray(arrays["prior"]), np.asarray(arrays["centred"]))
 
         def start(seed: int) -> FloatArray:
             return centre + spawn_rng(seed, "start").uniform(-1.0, 1.0, centre.size)
@@ -170,11 +174,12 @@ class SurvivalKernel:
             _coords={},
         )
 
-    def _centre(self, prior: FloatArray) -> FloatArray:
+    def _centre(self, prior: FloatArray, centred: FloatArray) -> FloatArray:
         """Middle of the starting points: the mean of a normal, the scale of a half-normal."""
         middle = {
             "slope": prior[0],
             f"effect_scale{_LOG}": np.log(prior[2]),
+            "column_latent": centred[0] * prior[0],
             f"cohort_scale{_LOG}": np.log(prior[5]),
             f"smoothness{_LOG}": np.log(prior[6]),
         }
@@ -203,6 +208,7 @@ class SurvivalKernel:
             matrix=self.design.matrix.T,
             group=self.design.group,
             n_groups=len(self.design.groups),
+            n_shared=self.design.n_shared,
             z=_in_blocks(data["z"]),
             starts=np.append(0, np.cumsum(counts)),
             seen=np.bincount(cohort[order], data["event"], minlength=self.n_cohorts),
@@ -323,8 +329,8 @@ def compile_kernel(
     --------
     >>> pairs = [("CD8", "front"), ("CD8", "tumour"), ("Ki67", "front"), ("Ki67", "tumour")]
     >>> kernel = compile_kernel(SurvivalSpec(), columns=pd.MultiIndex.from_tuples(pairs))
-    >>> kernel.shapes["effect_latent"], kernel.n_parameters
-    ((8,), 14)
+    >>> kernel.shapes["effect_latent"], kernel.shapes["column_latent"], kernel.n_parameters
+    ((4,), (4,), 14)
     """
     by_cohort = n_cohorts > 1 and spec.cohort_effects != ("level",)
     if by_cohort or spec.covariates or len(columns) == 0:

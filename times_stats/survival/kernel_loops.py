@@ -18,7 +18,7 @@ from times_stats._compiled import compiled
 from times_stats._typing import FloatArray, IntArray
 
 BLOCK = 512  # patients
-ROWS = 16  # of the memory that a chain works in
+ROWS = 15  # of the memory that a chain works in
 _WIDE = 8  # strands of a sum, and four additions in each step
 _STEP = 4 * _WIDE
 _LOG_2PI = math.log(2 * math.pi)
@@ -30,9 +30,9 @@ _TO_WHOLE = 1.5 * 2.0**52  # added and taken away again, it leaves the nearest w
 _ROOT_HALF = int(np.float64(math.sqrt(0.5)).view(np.int64))  # its bits
 _CERTAIN = 700.0  # cumulative hazard by which the event has happened
 # Rows of the memory; the first ones are as wide as a kind of parameter, the others as a block.
-_BETA, _BETA_SLOPES, _OFFSET, _OFFSET_SLOPES, _EFFECT, _COHORT_EFFECT = range(6)
-_DEFLATION, _INFLATION, _WEIGHT, _WEIGHT_SLOPES, _ETA, _POWER, _HAZARD, _RESIDUAL = range(6, 14)
-_SPARE, _STRANDS = 14, 15
+_BETA, _BETA_SLOPES, _OFFSET, _OFFSET_SLOPES, _PULL = range(5)
+_DEFLATION, _INFLATION, _WEIGHT, _WEIGHT_SLOPES, _ETA, _POWER, _HAZARD, _RESIDUAL = range(5, 13)
+_SPARE, _STRANDS = 13, 14
 
 
 class Predictor(NamedTuple):
@@ -48,6 +48,8 @@ class Predictor(NamedTuple):
         Group of each effect.
     n_groups : int
         Their number.
+    n_shared : int
+        Effects before those, if any, that belong to one column each.
     z : ndarray, shape (n_blocks, n_coefficients, BLOCK)
         Evidence, patients sorted by cohort; 0 after the last.
     starts : ndarray of int, shape (n_cohorts + 1,)
@@ -67,6 +69,7 @@ class Predictor(NamedTuple):
     matrix: FloatArray
     group: IntArray
     n_groups: int
+    n_shared: int
     z: FloatArray
     starts: IntArray
     seen: FloatArray
@@ -170,38 +173,39 @@ def _whole(words: FloatArray, field: int) -> IntArray:
 
 @compiled
 def _read_predictor(words: FloatArray) -> Predictor:
-    group, seen_z, z = _whole(words, 3), _floats(words, 8), _floats(words, 5)
+    group, seen_z, z = _whole(words, 3), _floats(words, 9), _floats(words, 6)
     return Predictor(
         _floats(words, 0),
         _floats(words, 1),
         _floats(words, 2).reshape(group.size, seen_z.size),
         group,
         _whole(words, 4)[0],
+        _whole(words, 5)[0],
         z.reshape(z.size // (seen_z.size * BLOCK), seen_z.size, BLOCK),
-        _whole(words, 6),
-        _floats(words, 7),
+        _whole(words, 7),
+        _floats(words, 8),
         seen_z,
-        _whole(words, 9),
         _whole(words, 10),
+        _whole(words, 11),
     )
 
 
 @compiled
 def _read_weibull(words: FloatArray) -> WeibullTerms:
-    at_end = _floats(words, 11)
+    at_end = _floats(words, 12)
     return WeibullTerms(
         at_end.reshape(at_end.size // BLOCK, BLOCK),
-        _floats(words, 12)[0],
-        _floats(words, 13),
-        _whole(words, 14),
-        _floats(words, 15),
+        _floats(words, 13)[0],
+        _floats(words, 14),
+        _whole(words, 15),
+        _floats(words, 16),
     )
 
 
 @compiled
 def _read_basis(words: FloatArray) -> BasisTerms:
-    log_weight, at_risk, found = _floats(words, 11), _floats(words, 12), _floats(words, 13)
-    basis, times_seen = _floats(words, 14), _floats(words, 15)
+    log_weight, at_risk, found = _floats(words, 12), _floats(words, 13), _floats(words, 14)
+    basis, times_seen = _floats(words, 15), _floats(words, 16)
     n_basis = log_weight.size
     return BasisTerms(
         log_weight,
@@ -209,7 +213,7 @@ def _read_basis(words: FloatArray) -> BasisTerms:
         found.reshape(found.size // n_basis, n_basis),
         basis.reshape(basis.size // (n_basis * BLOCK), n_basis, BLOCK),
         times_seen.reshape(times_seen.size // BLOCK, BLOCK),
-        _whole(words, 16)[0],
+        _whole(words, 17)[0],
     )
 
 
@@ -308,7 +312,7 @@ def basis_density(
     total += _half_normal(point, gradient, memory, at, prior[6], centred[2])
     weight[0] = 0.0
     for k in range(1, n_basis):
-        density, weight[k] = _effect(point, gradient, memory, at, at + k, centred[2])
+        density, weight[k], _ = _effect(point, gradient, memory, at, at + k, centred[2], 0.0)
         total += density
     _fill_weights(terms.log_weight, weight)
     slopes[:] = 0.0
@@ -363,28 +367,42 @@ def basis_density(
 def _start(point: FloatArray, gradient: FloatArray, memory: FloatArray, own: Predictor) -> float:
     """Start density and gradient with priors and events; fill slopes and offsets."""
     prior, centred, group, n_cohorts = own.prior, own.centred, own.group, own.seen.size
-    n_coefficients = own.seen_z.size
+    n_coefficients, n_shared = own.seen_z.size, own.n_shared
     beta, offset = memory[_BETA, :n_coefficients], memory[_OFFSET, :n_cohorts]
+    pull, form = memory[_PULL], centred[0]
     gradient[:] = 0.0
     total = _normal(point, gradient, 0, prior[0], prior[1])
     beta[:] = point[0]
-    for g in range(own.n_groups):
-        total += _half_normal(point, gradient, memory, 1 + g, prior[2], centred[0])
     latent = 1 + own.n_groups
-    for e in range(group.size):
-        density, effect = _effect(point, gradient, memory, 1 + group[e], latent + e, centred[0])
+    for g in range(own.n_groups):
+        shared = n_shared < group.size and g < own.n_groups - 1
+        total += _half_normal(point, gradient, memory, 1 + g, prior[2], 0.0 if shared else form)
+    for e in range(n_shared):
+        shared_form = 0.0 if n_shared < group.size else form
+        density, effect, _ = _effect(
+            point, gradient, memory, 1 + group[e], latent + e, shared_form, 0.0
+        )
         total += density
         for p in range(n_coefficients):
             beta[p] += own.matrix[e, p] * effect
+    for p in range(group.size - n_shared):
+        density, effect, pull[p] = _effect(
+            point, gradient, memory, own.n_groups, latent + n_shared + p, form, beta[p]
+        )
+        total += density
+        beta[p] += effect
     level = latent + group.size
     total += _normal(point, gradient, level, 0.0, prior[3])
     offset[:] = point[level] + prior[4]
     if n_cohorts > 1:
         total += _half_normal(point, gradient, memory, level + 1, prior[5], centred[1])
         for c in range(n_cohorts):
-            density, effect = _effect(point, gradient, memory, level + 1, level + 2 + c, centred[1])
+            density, effect, off_level = _effect(
+                point, gradient, memory, level + 1, level + 2 + c, centred[1], point[level]
+            )
             total += density
             offset[c] += effect
+            gradient[level] += off_level
     for p in range(n_coefficients):
         memory[_BETA_SLOPES, p] = own.seen_z[p]
         total += own.seen_z[p] * beta[p]
@@ -397,21 +415,25 @@ def _start(point: FloatArray, gradient: FloatArray, memory: FloatArray, own: Pre
 @compiled
 def _finish(point: FloatArray, gradient: FloatArray, memory: FloatArray, own: Predictor) -> None:
     """Carry the gradient from slopes and offsets on to the parameters."""
-    centred, group, n_cohorts = own.centred, own.group, own.seen.size
-    latent = 1 + own.n_groups
+    centred, group, n_cohorts, n_shared = own.centred, own.group, own.seen.size, own.n_shared
+    slopes, form, latent = memory[_BETA_SLOPES], centred[0], 1 + own.n_groups
+    for p in range(group.size - n_shared):
+        _chain_effect(point, gradient, memory, own.n_groups, latent + n_shared + p, form, slopes[p])
+        slopes[p] = (1.0 - form) * slopes[p] + memory[_PULL, p]
     for p in range(own.seen_z.size):
-        gradient[0] += memory[_BETA_SLOPES, p]
-    for e in range(group.size):
+        gradient[0] += slopes[p]
+    for e in range(n_shared):
         slope = 0.0
         for p in range(own.seen_z.size):
-            slope += own.matrix[e, p] * memory[_BETA_SLOPES, p]
-        _chain_effect(point, gradient, memory, 1 + group[e], latent + e, centred[0], slope)
-    level = latent + group.size
+            slope += own.matrix[e, p] * slopes[p]
+        shared_form = 0.0 if n_shared < group.size else form
+        _chain_effect(point, gradient, memory, 1 + group[e], latent + e, shared_form, slope)
+    level, form = latent + group.size, centred[1] if n_cohorts > 1 else 0.0
     for c in range(n_cohorts):
         slope = memory[_OFFSET_SLOPES, c]
-        gradient[level] += slope
+        gradient[level] += (1.0 - form) * slope
         if n_cohorts > 1:
-            _chain_effect(point, gradient, memory, level + 1, level + 2 + c, centred[1], slope)
+            _chain_effect(point, gradient, memory, level + 1, level + 2 + c, form, slope)
 
 
 @compiled
@@ -446,13 +468,16 @@ def _effect(
     scale: int,
     latent: int,
     centred: float,
-) -> tuple[float, float]:
-    """Return the prior density of one latent value, and the effect it stands for."""
-    off = point[latent] * memory[_DEFLATION, scale]
+    mean: float,
+) -> tuple[float, float, float]:
+    """Return the prior density of a latent value, its effect, and its pull on the mean."""
+    own = point[latent] - centred * mean
+    off = own * memory[_DEFLATION, scale]
     gradient[latent] -= off * memory[_DEFLATION, scale]
     gradient[scale] += centred * (off * off - 1.0)
     density = -0.5 * (off * off + _LOG_2PI) - centred * point[scale]
-    return density, point[latent] * memory[_INFLATION, scale]
+    pull = centred * off * memory[_DEFLATION, scale]
+    return density, own * memory[_INFLATION, scale], pull
 
 
 @compiled
@@ -642,7 +667,7 @@ def basis_callback(n: int, point: Any, gradient: Any, density: Any, data: Any) -
 def expand_callback(n: int, n_expanded: int, point: Any, expanded: Any, data: Any) -> int:
     """Write the parameters, and after them the scales that some are the logs of."""
     words = carray(data, (carray(data, (1,), np.int64)[0],), np.float64)
-    scales, found, given = _whole(words, 10), carray(expanded, (n_expanded,)), carray(point, (n,))
+    scales, found, given = _whole(words, 11), carray(expanded, (n_expanded,)), carray(point, (n,))
     found[:n] = given
     for k in range(scales.size):
         found[n + k] = math.exp(given[scales[k]])

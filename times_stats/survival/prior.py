@@ -84,7 +84,9 @@ def draw_prior(
         del draws["slope"]
     if design.groups:
         draws["effect_scale"] = spec.prior_effect_scale * np.abs(normal(len(design.groups)))
-        draws["effect_latent"] = normal(design.group.size)
+        effect = normal(design.group.size)
+        draws["effect_latent"] = effect[..., : design.n_shared]
+        draws["column_latent"] = effect[..., design.n_shared :]
     if len(cohorts) > 1 and "level" in spec.cohort_effects:
         draws["cohort_scale"] = spec.prior_cohort_scale * np.abs(normal())
         draws["cohort_latent"] = normal(len(cohorts))
