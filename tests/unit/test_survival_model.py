@@ -16,6 +16,7 @@ from times_stats.survival.baseline import (
 )
 from times_stats.survival.build import build_model
 from times_stats.survival.covariates import Covariate, read_covariates
+from times_stats.survival.draws import name_posterior
 from times_stats.survival.effects import NO_COLUMNS, design_effects
 from times_stats.survival.measurement import EvidenceError
 from times_stats.survival.model_data import SurvivalData, centring
@@ -447,3 +448,37 @@ def test_parameterisation_follows_the_events_per_group(n, wanted):
     spec = SurvivalSpec()
     data = made_up_data(spec, n_cohorts=3, n=n)
     assert centring(spec, data, design_effects(data.columns)).tolist() == wanted
+
+
+@pytest.mark.parametrize("pairs", [PAIRS, PAIRS[:2], [("A", "x"), ("A", "y"), ("B", "z")]])
+def test_both_forms_name_the_same_effects(pairs):
+    """Latent values of one point in centred and non-centred form, turned back into effects."""
+    rng = np.random.default_rng(0)
+    columns = pd.MultiIndex.from_tuples(pairs)
+    design = design_effects(columns)
+    n_shared = design.n_shared
+    scale = rng.uniform(0.2, 2.0, (2, 5, len(design.groups)))
+    raw, cohort_raw = rng.normal(size=(2, 5, design.group.size)), rng.normal(size=(2, 5, 3))
+    slope, level, spread = rng.normal(size=(2, 5)), rng.normal(size=(2, 5)), np.full((2, 5), 0.7)
+    effect = raw * scale[..., design.group]
+    beta = slope[..., None] + effect @ design.matrix.T
+    fixed = {
+        "slope": slope,
+        "effect_scale": scale,
+        "effect_latent": raw[..., :n_shared],
+        "level": level,
+        "cohort_scale": spread,
+        "log_shape": np.zeros((2, 5)),
+    }
+    forms = {
+        0.0: {"column_latent": raw[..., n_shared:], "cohort_latent": cohort_raw},
+        1.0: {"column_latent": beta, "cohort_latent": level[..., None] + 0.7 * cohort_raw},
+    }
+    for centred, latent in forms.items():
+        arrays = {"centred": np.array([centred, centred, 0.0]), "prior": np.zeros(10)}
+        named = name_posterior(
+            fixed | latent, SurvivalSpec(), columns, design, 3, arrays, ("a", "b", "c")
+        )
+        np.testing.assert_allclose(named["beta"], beta, atol=1e-12)
+        np.testing.assert_allclose(named["effect"], effect, atol=1e-12)
+        np.testing.assert_allclose(named["cohort_effect"], 0.7 * cohort_raw, atol=1e-12)

@@ -99,7 +99,9 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
     scale**c)``: centred for ``c = 1``, non-centred for ``c = 0``; `c` is data, see `centring`.
     Effects that belong to one column each have the sum of the other effects as their mean, so
     that the latent value is the column's slope; those of cohorts have the level. Effects that
-    those columns share stay non-centred.
+    those columns share stay non-centred. Every other mean is 0: that of steps between ordered
+    regions, whose columns have no effect of their own, and of slopes, covariates and shapes by
+    cohort.
     """
     design = design_effects(data.columns, region_order=spec.region_order)
     arrays = data_arrays(spec, data, design)
