@@ -76,7 +76,9 @@ class PatientDesign:
                 faults.add(f"{name} is {value}: give a positive number")
         first, last = self.follow_up
         if not (math.isfinite(last) and 0 < first <= last):
-            faults.add(f"follow_up is {self.follow_up}: give two positive months, the earlier first")
+            faults.add(
+                f"follow_up is {self.follow_up}: give two positive months, the earlier first"
+            )
         if any(not 0 <= value <= 1 for value in self.stage_agreement):
             faults.add(f"stage_agreement is {self.stage_agreement}: give correlations from 0 to 1")
         for name in ("tnm_cuts", "bclc_cuts"):

@@ -144,9 +144,7 @@ def simulate_study(
         regions=regions,
         n_images=n_images,
     )
-    check_effects(
-        faults, effect=effect, location_effect=location_effect, stage_effect=stage_effect
-    )
+    check_effects(faults, effect=effect, location_effect=location_effect, stage_effect=stage_effect)
     if missing_block and markers < 2:
         faults.add("missing_block needs at least two markers: raise markers")
     icc = check_image_icc(image_icc, markers=markers, faults=faults)
@@ -238,7 +236,7 @@ def _check_reading(
 
 
 def _regional_values(levels: FloatArray, log_share: FloatArray) -> FloatArray:
-    """Return amount x share x number of regions, from (..., markers) and (..., markers, regions)."""
+    """Return amount x share x regions, of levels (..., markers), shares (..., markers, regions)."""
     regions = log_share.shape[-1]
     shares = np.exp(_SHARE_SD * log_share + np.linspace(0.3, -0.3, regions))
     shares /= shares.sum(axis=-1, keepdims=True)

@@ -1,0 +1,348 @@
+"""Simulated tissue: nests of tumour in a window, and cells placed in its compartments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from times_stats._checks import Faults
+from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.errors import InputError
+from times_stats.regions.boundary import signed_distance
+from times_stats.regions.compartments import Compartments
+from times_stats.regions.given_boundary import boundary_from_annotation
+from times_stats.regions.window import Window
+
+_SQUARE_MICROMETRES = 1e6  # in a mm^2
+_LEAST_SHARE = 0.05  # of the window, of each compartment
+_TRIES = 200
+_RADIUS_SPREAD = 0.2
+_CANDIDATES = 20_000.0  # places per mm^2, at least
+_SPARE = 4  # places per cell of a compartment, at least
+_MOST_CANDIDATES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TissueDesign:
+    """What simulated tissue looks like, and where immune cells sit in it.
+
+    Attributes
+    ----------
+    side : float
+        Side of the square window, micrometres.
+    tumour_share : float
+        Least share of the window that nests cover.
+    nest_radius : float
+        Median radius of the discs that nests are unions of, micrometres.
+    front_width : float
+        The invasive front reaches this far to both sides of the boundary, micrometres.
+    tumour_intensity, stroma_intensity : float
+        Cells per mm^2 of nests, and of the rest, immune cells not counted.
+    purity : float
+        Share of these cells that are tumour cells in nests, and stroma cells elsewhere.
+    level : float
+        Median over patients of the expected immune cells of a marker per mm^2 of the image.
+    level_sd : float
+        Standard deviation of the log of that, between patients.
+    front_share : float
+        Median share of a marker's cells that lie in the invasive front.
+    location_sd : float
+        Standard deviation of the logit of that, between patients.
+    centre_share : float
+        Share of the cells outside the front that lie in the tumour centre; the others lie in the
+        adjacent tissue.
+    exclusion : float
+        Share of the cells of the tumour centre that are kept out of it, into the adjacent tissue.
+    cluster_size : float
+        Mean number of cells around a parent point (Thomas process within a compartment); 0 places
+        cells independently.
+    cluster_radius : float
+        Standard deviation of their distance from the parent along each axis, micrometres.
+
+    Raises
+    ------
+    InputError
+        Lists every setting that cannot be used.
+
+    Examples
+    --------
+    >>> TissueDesign(front_share=0.6).compartments.names
+    ('tumour_centre', 'invasive_front', 'adjacent')
+    """
+
+    side: float = 1000.0
+    tumour_share: float = 0.4
+    nest_radius: float = 180.0
+    front_width: float = 50.0
+    tumour_intensity: float = 2500.0
+    stroma_intensity: float = 1500.0
+    purity: float = 0.97
+    level: float = 400.0
+    level_sd: float = 0.5
+    front_share: float = 0.4
+    location_sd: float = 0.8
+    centre_share: float = 0.4
+    exclusion: float = 0.0
+    cluster_size: float = 0.0
+    cluster_radius: float = 25.0
+
+    def __post_init__(self) -> None:
+        faults = Faults()
+        positive = ("side", "nest_radius", "front_width", "tumour_intensity", "stroma_intensity")
+        for name in (*positive, "level", "cluster_radius"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                faults.add(f"{name} is {value}: give a positive number")
+        for name in ("tumour_share", "front_share"):
+            if not 0 < getattr(self, name) < 1:
+                faults.add(f"{name} is {getattr(self, name)}: give a share between 0 and 1")
+        for name in ("centre_share", "exclusion"):
+            if not 0 <= getattr(self, name) <= 1:
+                faults.add(f"{name} is {getattr(self, name)}: give a share from 0 to 1")
+        if not 0.5 < self.purity <= 1:
+            faults.add(f"purity is {self.purity}: give a share above 0.5, up to 1")
+        for name in ("level_sd", "location_sd", "cluster_size"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                faults.add(f"{name} is {value}: give a number from 0 on")
+        faults.raise_if_any("tissue")
+
+    @property
+    def compartments(self) -> Compartments:
+        """Tumour centre, invasive front and adjacent tissue."""
+        return Compartments(invasive_front=(-self.front_width, self.front_width), peritumour=None)
+
+    @property
+    def area_mm2(self) -> float:
+        """Area of the window, mm^2."""
+        return self.side**2 / _SQUARE_MICROMETRES
+
+    def shares(self, location: FloatArray) -> FloatArray:
+        """Return the expected shares of a marker's cells in the compartments.
+
+        Parameters
+        ----------
+        location : ndarray
+            Standardised location: 0 gives `front_share`.
+
+        Returns
+        -------
+        ndarray
+            With a last axis for tumour centre, invasive front and adjacent tissue; sums to 1.
+
+        Examples
+        --------
+        >>> TissueDesign(front_share=0.5, exclusion=1.0).shares(np.zeros(1))
+        array([[0. , 0.5, 0.5]])
+        """
+        logit = math.log(self.front_share / (1 - self.front_share)) + self.location_sd * location
+        front = 1.0 / (1.0 + np.exp(-logit))
+        centre = (1.0 - front) * self.centre_share * (1.0 - self.exclusion)
+        return np.stack([centre, front, 1.0 - front - centre], axis=-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nests:
+    """Nests of tumour in a window.
+
+    Attributes
+    ----------
+    tumour : Window
+        Area of the nests; it may reach beyond the window.
+    window : Window
+        The window.
+    share : float
+        Share of the window that is tumour.
+    areas : ndarray of shape (3,)
+        mm^2 of tumour centre, invasive front and adjacent tissue.
+    """
+
+    tumour: Window
+    window: Window
+    share: float
+    areas: FloatArray
+
+
+def draw_nests(rng: np.random.Generator, design: TissueDesign) -> Nests:
+    """Draw discs until they cover their share of the window, leaving room for every compartment.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of random numbers.
+    design : TissueDesign
+        Size of window, nests and front.
+
+    Returns
+    -------
+    Nests
+
+    Raises
+    ------
+    InputError
+        If no arrangement leaves 5 % of the window to each compartment.
+
+    Examples
+    --------
+    >>> nests = draw_nests(np.random.default_rng(1), TissueDesign())
+    >>> bool(nests.areas.min() > 0.05), round(float(nests.areas.sum()), 6)
+    (True, 1.0)
+    """
+    window = Window.rectangle(x=(0.0, design.side), y=(0.0, design.side))
+    for _ in range(_TRIES):
+        nests, area = [], shapely.Polygon()
+        while shapely.intersection(area, window.geometry).area < design.tumour_share * window.area:
+            radius = design.nest_radius * math.exp(_RADIUS_SPREAD * rng.standard_normal())
+            centre = rng.uniform(-0.5 * radius, design.side + 0.5 * radius, size=2)
+            nests.append(shapely.Point(centre).buffer(radius, quad_segs=24))
+            area = shapely.union_all(nests)
+        areas = _compartment_areas(area, window, design.front_width)
+        if (areas >= _LEAST_SHARE * areas.sum()).all():
+            share = shapely.intersection(area, window.geometry).area / window.area
+            return Nests(Window.from_geometry(area), window, float(share), areas)
+    raise InputError(
+        f"nests of radius {design.nest_radius:g} that cover {design.tumour_share:.0%} of a window "
+        f"of {design.side:g} um leave no room for a centre, a front of {design.front_width:g} um "
+        "and a stroma: narrow front_width, or change nest_radius, tumour_share or side",
+        source="tissue",
+    )
+
+
+def _compartment_areas(area: shapely.Geometry, window: Window, width: float) -> FloatArray:
+    """Return mm^2 of centre, front and adjacent tissue.
+
+    As in `signed_distance`, only the boundary that the window shows counts.
+    """
+    lines = shapely.intersection(shapely.boundary(area), window.geometry)
+    seen = shapely.intersection(shapely.buffer(lines, width, quad_segs=24), window.geometry)
+    inside = shapely.intersection(area, window.geometry)
+    centre = shapely.difference(inside, seen).area
+    sizes = np.array([centre, seen.area, window.area - centre - seen.area])
+    areas: FloatArray = np.maximum(sizes, 0.0) / _SQUARE_MICROMETRES
+    return areas
+
+
+@dataclass(slots=True, eq=False)
+class Places:
+    """Places of an image that cells may take: uniform over the window, each taken once.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n, 2)
+        Micrometres.
+    compartment : ndarray of int of shape (n,)
+        0 tumour centre, 1 invasive front, 2 adjacent tissue.
+    in_nest : ndarray of bool of shape (n,)
+        Whether the place lies in a nest.
+    free : ndarray of bool of shape (n,)
+        Whether no cell has taken it.
+    """
+
+    points: FloatArray
+    compartment: IntArray
+    in_nest: BoolArray
+    free: BoolArray
+
+    def take(self, rng: np.random.Generator, where: BoolArray, n: int) -> IntArray:
+        """Take some free places at random, uniformly.
+
+        Parameters
+        ----------
+        rng : Generator
+            Source of random numbers.
+        where : ndarray of bool
+            Places to choose from.
+        n : int
+            How many.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+            Rows of the places.
+        """
+        chosen: IntArray = rng.choice(np.flatnonzero(where & self.free), size=n, replace=False)
+        self.free[chosen] = False
+        return chosen
+
+    def take_around(
+        self, rng: np.random.Generator, where: BoolArray, sizes: IntArray, radius: float
+    ) -> IntArray:
+        """Take free places around parents, which lie uniformly among the places.
+
+        Parameters
+        ----------
+        rng : Generator
+            Source of random numbers.
+        where : ndarray of bool
+            Places to choose from.
+        sizes : ndarray of int
+            Cells of each parent.
+        radius : float
+            Standard deviation along each axis, micrometres.
+
+        Returns
+        -------
+        ndarray of int, shape (sizes.sum(),)
+            Rows of the places.
+        """
+        among = np.flatnonzero(where)
+        taken: list[IntArray] = [np.empty(0, dtype=np.int64)]
+        for size in sizes[sizes > 0]:
+            parent = self.points[rng.choice(among)]
+            open_places = among[self.free[among]]
+            squared = ((self.points[open_places] - parent) ** 2).sum(axis=1)
+            # Gumbel noise on log weights draws without replacement, one after the other
+            keys = rng.gumbel(size=open_places.size) - squared / (2 * radius**2)
+            chosen = open_places[np.argsort(keys)[-size:]]
+            self.free[chosen] = False
+            taken.append(chosen)
+        return np.concatenate(taken)
+
+
+def draw_places(
+    rng: np.random.Generator, nests: Nests, design: TissueDesign, *, needed: IntArray
+) -> Places:
+    """Draw places uniformly over the window, enough for the cells of each compartment.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of random numbers.
+    nests : Nests
+        The tumour.
+    design : TissueDesign
+        Width of the front, density of clusters.
+    needed : ndarray of int of shape (3,)
+        Cells of each compartment.
+
+    Returns
+    -------
+    Places
+
+    Raises
+    ------
+    InputError
+        If a compartment is to hold more cells than there is room for.
+    """
+    boundary = boundary_from_annotation(nests.tumour, window=nests.window, frame_tolerance=0.0)
+    # a cluster needs places of its own within its radius
+    dense = 8e6 * design.cluster_size / (2 * math.pi * design.cluster_radius**2)
+    batch = math.ceil(max(_CANDIDATES, dense) * design.area_mm2)
+    points = np.empty((0, 2))
+    distance = np.empty(0)
+    while True:
+        more = rng.uniform(0.0, design.side, size=(batch, 2))
+        points = np.concatenate([points, more])
+        distance = np.concatenate([distance, signed_distance(more, boundary)])
+        compartment = np.digitize(distance, [-design.front_width, design.front_width])
+        if (np.bincount(compartment, minlength=3) >= _SPARE * needed).all():
+            return Places(points, compartment, distance < 0, np.ones(len(points), dtype=bool))
+        if len(points) > _MOST_CANDIDATES:
+            raise InputError(
+                "a compartment is to hold more cells than there is room for: lower level, "
+                "level_sd or the intensities",
+                source="tissue",
+            )
