@@ -18,7 +18,7 @@ from times_stats.regions.window import Window
 
 _SQUARE_MICROMETRES = 1e6  # in a mm^2
 _LEAST_SHARE = 0.05  # of the window, of each compartment
-_TRIES = 200
+_TRIES = 30
 _RADIUS_SPREAD = 0.2
 _CANDIDATES = 20_000.0  # places per mm^2, at least
 _SPARE = 4  # places per cell of a compartment, at least
@@ -193,12 +193,11 @@ def draw_nests(rng: np.random.Generator, design: TissueDesign) -> Nests:
     """
     window = Window.rectangle(x=(0.0, design.side), y=(0.0, design.side))
     for _ in range(_TRIES):
-        nests, area = [], shapely.Polygon()
+        area = shapely.Polygon()
         while shapely.intersection(area, window.geometry).area < design.tumour_share * window.area:
             radius = design.nest_radius * math.exp(_RADIUS_SPREAD * rng.standard_normal())
             centre = rng.uniform(-0.5 * radius, design.side + 0.5 * radius, size=2)
-            nests.append(shapely.Point(centre).buffer(radius, quad_segs=24))
-            area = shapely.union_all(nests)
+            area = shapely.union(area, shapely.Point(centre).buffer(radius, quad_segs=24))
         areas = _compartment_areas(area, window, design.front_width)
         if (areas >= _LEAST_SHARE * areas.sum()).all():
             share = shapely.intersection(area, window.geometry).area / window.area
@@ -296,7 +295,7 @@ class Places:
             squared = ((self.points[open_places] - parent) ** 2).sum(axis=1)
             # Gumbel noise on log weights draws without replacement, one after the other
             keys = rng.gumbel(size=open_places.size) - squared / (2 * radius**2)
-            chosen = open_places[np.argsort(keys)[-size:]]
+            chosen = open_places[np.argpartition(keys, -size)[-size:]]
             self.free[chosen] = False
             taken.append(chosen)
         return np.concatenate(taken)
@@ -330,19 +329,18 @@ def draw_places(
     boundary = boundary_from_annotation(nests.tumour, window=nests.window, frame_tolerance=0.0)
     # a cluster needs places of its own within its radius
     dense = 8e6 * design.cluster_size / (2 * math.pi * design.cluster_radius**2)
-    batch = math.ceil(max(_CANDIDATES, dense) * design.area_mm2)
+    first = math.ceil(max(_CANDIDATES, dense) * design.area_mm2)
     points = np.empty((0, 2))
     distance = np.empty(0)
-    while True:
-        more = rng.uniform(0.0, design.side, size=(batch, 2))
+    while max(first, 2 * len(points), _SPARE * needed.sum()) <= _MOST_CANDIDATES:
+        more = rng.uniform(0.0, design.side, size=(max(first, len(points)), 2))
         points = np.concatenate([points, more])
         distance = np.concatenate([distance, signed_distance(more, boundary)])
         compartment = np.digitize(distance, [-design.front_width, design.front_width])
         if (np.bincount(compartment, minlength=3) >= _SPARE * needed).all():
             return Places(points, compartment, distance < 0, np.ones(len(points), dtype=bool))
-        if len(points) > _MOST_CANDIDATES:
-            raise InputError(
-                "a compartment is to hold more cells than there is room for: lower level, "
-                "level_sd or the intensities",
-                source="tissue",
-            )
+    raise InputError(
+        "a compartment is to hold more cells than there is room for: lower level, level_sd, "
+        "cluster_size or the intensities",
+        source="tissue",
+    )
