@@ -50,13 +50,14 @@ def simulate_published_study(
     61 patients of the discovery and 231 of five validation cohorts, five markers in two regions,
     four images a patient (published: three to five) whose scatter is that of the five genes in
     multi-region liver cancer. About 44 % of the patients recur (published: 72 of 163). Stages have
-    the published frequencies. TNM at II or above has a hazard ratio of about 2 and a concordance
-    of about .58; BCLC B or C about 4 and .60, between the published pairs (2.0 and .589; 3.1 and
-    .614), which no single strength gives. ``benchmarks/calibration/simulated_study.txt`` has what
-    was measured.
+    the published frequencies. TNM at II or above has a hazard ratio of 2.2 and a concordance of
+    .584, BCLC B or C 4.5 and .588; published are 2.0 and .589, and 3.15 and .614, a pair that no
+    single strength gives. Measured in ``benchmarks/calibration/simulated_study.txt``, which also
+    shows what other effects of level and location do to these numbers.
 
     How much level and location tell is not taken from the paper: its hazard ratio of 88 per unit
-    of the score is largely that of training predictions. Choose them.
+    of the score (3.5 per standard deviation) comes from patients who probably include those that
+    the score was trained on. Choose them.
 
     Parameters
     ----------
