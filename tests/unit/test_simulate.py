@@ -261,13 +261,18 @@ def test_stage_that_follows_nothing_says_nothing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"n_images": 1.5, "markers": "2"}, "markers is '2': give a whole.*n_images is 1.5: give"),
         ({"n_images": 0}, "n_images must be at least 1, got 0"),
-        ({"reliability": (0.5, 0.6, 0.7)}, "reliability has 3 values: give one, or one for each"),
+        (
+            {"reliability": (0.5, 0.6, 0.7)},
+            r"reliability is \(0.5, 0.6, 0.7\): give one number, or one for each",
+        ),
         ({"reliability": 0.0}, r"reliability is out of its range.*\(0, 1\]"),
         ({"region_spread": (1.0, -1.0)}, "region_spread is out of its range: give positive"),
         ({"region_shift": float("nan")}, "region_shift is not finite"),
-        ({"image_icc": 1.5}, "image_icc is 1.5: give shares of the variance"),
-        ({"image_icc": (0.5, 0.5)}, "image_icc has 2 values: give one, or one for each marker"),
+        ({"image_icc": 1.5}, "image_icc is 1.5: give one share of the variance"),
+        ({"region_shift": "high"}, "region_shift is 'high': give one number"),
+        ({"image_icc": (0.5, 0.5)}, "or one for each of the 5 markers"),
         ({"batch_effect": 0.3}, "batch_effect needs at least two cohorts: raise n_cohorts"),
         ({"batch_effect": -0.3, "n_cohorts": 2}, "batch_effect is -0.3"),
         ({"effect": float("inf")}, "effect is inf: give a finite log hazard ratio"),
@@ -290,7 +295,9 @@ def test_options_out_of_their_range_are_named(options, message):
         ({"median_months": 0.0}, "median_months is 0.0: give a positive number"),
         ({"shape": float("nan")}, "shape is nan: give a positive number"),
         ({"follow_up": (20.0, 10.0)}, "the earlier first"),
-        ({"stage_agreement": (0.5, 1.2)}, "give correlations from 0 to 1"),
+        ({"follow_up": (20.0, float("inf"))}, "the earlier first"),
+        ({"follow_up": (20.0,)}, "follow_up is .*: give two positive months"),
+        ({"stage_agreement": (0.5, 1.2)}, "give two correlations from 0 to 1"),
         ({"tnm_cuts": (0.0, -1.0, 1.0)}, "give three numbers in increasing order"),
     ],
 )

@@ -19,8 +19,9 @@ from times_stats.simulate.patient_outcomes import (
     patient_ids,
     simulate_patients,
 )
+from times_stats.simulate.placement import draw_places
 from times_stats.simulate.simulated import SimulatedStudy
-from times_stats.simulate.tissue import Nests, TissueDesign, draw_nests, draw_places
+from times_stats.simulate.tissue import Nests, TissueDesign, draw_nests
 
 TUMOUR = "tumour"
 STROMA = "stroma"
@@ -121,6 +122,7 @@ def simulate_cells(
         n_images=n_images,
     )
     check_effects(faults, effect=effect, location_effect=location_effect, stage_effect=stage_effect)
+    faults.raise_if_any()
     icc = check_image_icc(image_icc, markers=markers, faults=faults)
     faults.raise_if_any()
     names = [f"M{1 + m}" for m in range(markers)]

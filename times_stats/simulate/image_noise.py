@@ -47,15 +47,44 @@ def check_image_icc(
     """
     published = list(PUBLISHED_ICC.values())
     if image_icc is None:
-        return np.array([published[m % len(published)] for m in range(max(markers, 0))])
-    values = np.atleast_1d(np.asarray(image_icc, dtype=np.float64))
-    if values.size not in (1, markers):
-        faults.add(f"image_icc has {values.size} values: give one, or one for each marker")
-        return np.ones(max(markers, 0))
-    if not ((values > 0) & (values <= 1)).all():
-        faults.add(f"image_icc is {image_icc}: give shares of the variance, above 0 and up to 1")
-        return np.ones(max(markers, 0))
-    return np.broadcast_to(values, (max(markers, 0),)).copy()
+        return np.array([published[m % len(published)] for m in range(markers)])
+    values = as_row(image_icc, size=markers)
+    if values is None or not ((values > 0) & (values <= 1)).all():
+        faults.add(
+            f"image_icc is {image_icc!r}: give one share of the variance above 0 and up to 1, or "
+            f"one for each of the {markers} markers"
+        )
+        return np.ones(markers)
+    return values
+
+
+def as_row(given: object, *, size: int) -> FloatArray | None:
+    """Return one number for each of several things, from one for all or one for each.
+
+    Parameters
+    ----------
+    given : object
+        What was given.
+    size : int
+        Number of things.
+
+    Returns
+    -------
+    ndarray of shape (size,) or None
+        None where it is not one number, nor `size` of them.
+
+    Examples
+    --------
+    >>> as_row(0.5, size=2), as_row((1, 2, 3), size=2)
+    (array([0.5, 0.5]), None)
+    """
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if values.ndim > 1 or (values.ndim == 1 and values.size not in (1, size)):
+        return None
+    return np.broadcast_to(values, (size,)).copy()
 
 
 def image_deviation_sd(icc: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -74,13 +75,13 @@ class PatientDesign:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 faults.add(f"{name} is {value}: give a positive number")
-        first, last = self.follow_up
-        if not (math.isfinite(last) and 0 < first <= last):
+        if len(self.follow_up) != 2 or not (0 < self.follow_up[0] <= self.follow_up[1] < math.inf):
             faults.add(
                 f"follow_up is {self.follow_up}: give two positive months, the earlier first"
             )
-        if any(not 0 <= value <= 1 for value in self.stage_agreement):
-            faults.add(f"stage_agreement is {self.stage_agreement}: give correlations from 0 to 1")
+        pair = self.stage_agreement
+        if len(pair) != 2 or any(not 0 <= value <= 1 for value in pair):
+            faults.add(f"stage_agreement is {pair}: give two correlations from 0 to 1")
         for name in ("tnm_cuts", "bclc_cuts"):
             cuts = getattr(self, name)
             if len(cuts) != 3 or any(not a <= b for a, b in pairwise(cuts)):
@@ -113,7 +114,9 @@ def check_counts(
     """
     least = {"n_patients": 10}
     for name, value in {"n_patients": n_patients, **counts, "n_cohorts": n_cohorts}.items():
-        if value < least.get(name, 1):
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            faults.add(f"{name} is {value!r}: give a whole number")
+        elif value < least.get(name, 1):
             faults.add(f"{name} must be at least {least.get(name, 1)}, got {value}")
     sizes = patients.cohort_sizes
     if sizes is not None and (len(sizes) != n_cohorts or sum(sizes) != n_patients):

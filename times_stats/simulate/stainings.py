@@ -11,7 +11,7 @@ import pandas as pd
 from times_stats._checks import Faults
 from times_stats._typing import FloatArray
 from times_stats.resampling import spawn_rng
-from times_stats.simulate.image_noise import check_image_icc, image_deviation_sd
+from times_stats.simulate.image_noise import as_row, check_image_icc, image_deviation_sd
 from times_stats.simulate.patient_outcomes import (
     PatientDesign,
     check_counts,
@@ -145,6 +145,7 @@ def simulate_study(
         n_images=n_images,
     )
     check_effects(faults, effect=effect, location_effect=location_effect, stage_effect=stage_effect)
+    faults.raise_if_any()
     if missing_block and markers < 2:
         faults.add("missing_block needs at least two markers: raise markers")
     icc = check_image_icc(image_icc, markers=markers, faults=faults)
@@ -212,11 +213,13 @@ def simulate_study(
 
 
 def _by_region(name: str, given: Any, regions: int, faults: Faults) -> FloatArray:
-    values = np.atleast_1d(np.asarray(given, dtype=np.float64))
-    if values.size not in (1, regions):
-        faults.add(f"{name} has {values.size} values: give one, or one for each of the regions")
-        return np.ones(max(regions, 0))
-    return np.broadcast_to(values, (max(regions, 0),)).copy()
+    values = as_row(given, size=regions)
+    if values is None:
+        faults.add(
+            f"{name} is {given!r}: give one number, or one for each of the {regions} regions"
+        )
+        return np.ones(regions)
+    return values
 
 
 def _check_reading(
