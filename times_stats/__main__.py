@@ -1,8 +1,9 @@
-"""The command line: ``times-stats demo``, ``run``, ``features`` and ``score``."""
+"""The command line: ``times-stats demo``, ``run``, ``features``, ``score`` and ``simulate``."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import warnings
@@ -20,7 +21,6 @@ from times_stats.errors import InputError, NotBuiltError, TimesStatsError, Times
 PLANNED = {
     "stage": "stages and scores from clinical columns",
     "compare": "anybody's risk score against the staging systems",
-    "simulate": "a synthetic study with known truth",
     "audit": "leakage and checklist report of a finished run",
     "serve": "the calculator in a browser",
 }
@@ -85,9 +85,53 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("model", type=Path, help="the model/ folder of a run")
     score.add_argument("--study", required=True, type=Path, help="study file of the new patients")
     score.add_argument("--out", required=True, type=Path, help="CSV file to write")
+    _add_simulate(
+        commands.add_parser("simulate", parents=[common], help="a synthetic study with known truth")
+    )
     for name, part in PLANNED.items():
         commands.add_parser(name, help=f"not built yet: {part}", add_help=False)
     return parser
+
+
+# Option, how it is read, what it sets, and where it applies: every default is the function's own.
+_EVERYWHERE = ("measurements", "cells", "published")
+_SIMULATED: tuple[tuple[str, Callable[[str], float], str, tuple[str, ...], str], ...] = (
+    ("--patients", int, "n_patients", ("measurements", "cells"), "number of patients"),
+    ("--cohorts", int, "n_cohorts", ("measurements", "cells"), "number of cohorts"),
+    ("--images", int, "n_images", _EVERYWHERE, "images (tiles) of each patient"),
+    ("--markers", int, "markers", ("measurements", "cells"), "number of markers"),
+    ("--regions", int, "regions", ("measurements",), "number of regions"),
+    ("--effect", float, "effect", _EVERYWHERE, "log hazard ratio per sd of the level"),
+    ("--location-effect", float, "location_effect", _EVERYWHERE, "the same of the location"),
+    ("--stage-effect", float, "stage_effect", ("measurements", "cells"), "the same of severity"),
+    ("--reliability", float, "reliability", ("measurements",), "of every region, up to 1"),
+    ("--batch-effect", float, "batch_effect", ("measurements",), "sd of cohorts' stainings (log)"),
+    ("--front-share", float, "front_share", ("cells",), "median share of cells in the front"),
+    ("--exclusion", float, "exclusion", ("cells",), "share kept out of the tumour's centre"),
+    ("--cluster-size", float, "cluster_size", ("cells",), "mean cells of a cluster, 0 for none"),
+)
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, type=Path, help="new or empty folder to write to")
+    parser.add_argument("--seed", type=_non_negative, default=1, help="(default: %(default)s)")
+    parser.add_argument(
+        "--level",
+        choices=_EVERYWHERE,
+        default="measurements",
+        help="stainings by region, cells in images, or stainings in a study of the published size",
+    )
+    for option, kind, name, levels, text in _SIMULATED:
+        where = "" if len(levels) == len(_EVERYWHERE) else f" ({' and '.join(levels)} only)"
+        parser.add_argument(
+            option, type=kind, dest=name, default=argparse.SUPPRESS, help=text + where
+        )
+    parser.add_argument(
+        "--missing-block",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="half of the markers unmeasured in 40 %% of the patients (measurements only)",
+    )
 
 
 class _Display:
@@ -161,6 +205,41 @@ def _score(args: argparse.Namespace) -> None:
         print(f"{len(table)} patients scored: {args.out}")
 
 
+def _simulate(args: argparse.Namespace) -> None:
+    from times_stats.pipeline.simulated_files import check_new_folder, write_simulated_study
+    from times_stats.simulate import (
+        TissueDesign,
+        simulate_cells,
+        simulate_published_study,
+        simulate_study,
+    )
+
+    known = {name: (option, levels) for option, _, name, levels, _ in _SIMULATED}
+    known["missing_block"] = ("--missing-block", ("measurements",))
+    given = {name: value for name, value in vars(args).items() if name in known}
+    foreign = [known[name][0] for name in given if args.level not in known[name][1]]
+    if foreign:
+        verb = "does" if len(foreign) == 1 else "do"
+        raise InputError(
+            f"{', '.join(foreign)} {verb} not apply to --level {args.level}: leave it out"
+        )
+    check_new_folder(args.out)
+    display = _Display(quiet=args.quiet)
+    with display.step("simulating"):
+        if args.level == "cells":
+            names = {field.name for field in dataclasses.fields(TissueDesign)}
+            tissue = TissueDesign(**{n: given.pop(n) for n in list(given) if n in names})
+            simulated = simulate_cells(**given, tissue_design=tissue, seed=args.seed)
+        elif args.level == "published":
+            simulated = simulate_published_study(**given, seed=args.seed)
+        else:
+            simulated = simulate_study(**given, seed=args.seed)
+        study = write_simulated_study(simulated, out=args.out)
+    if not args.quiet:
+        events = int(simulated.patients["event"].sum())
+        print(f"{len(simulated.patients)} patients, {events} events: {study}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -176,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> main(["simulate"])
+    >>> main(["audit"])
     2
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -187,7 +266,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NotBuiltError as error:
         print(f"times-stats: error: {error}", file=sys.stderr)
         return 2
-    work = {"demo": _demo, "run": _run, "features": _features, "score": _score}[args.command]
+    work = {
+        "demo": _demo,
+        "run": _run,
+        "features": _features,
+        "score": _score,
+        "simulate": _simulate,
+    }[args.command]
     with warnings.catch_warnings():
         if not args.debug:
             warnings.simplefilter("ignore")

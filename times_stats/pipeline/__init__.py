@@ -12,6 +12,7 @@ _EXPORTS = {
     "FrontSweep": "times_stats.pipeline.front_sweep",
     "sweep_front": "times_stats.pipeline.front_sweep",
     "write_features": "times_stats.pipeline.cell_features",
+    "write_simulated_study": "times_stats.pipeline.simulated_files",
 }
 __all__ = [*_EXPORTS]
 
