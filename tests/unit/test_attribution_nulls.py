@@ -257,6 +257,8 @@ def test_bad_tables(test):
         test(features, outcome.iloc[::-1])
     with pytest.raises(InputError, match=r"stages are missing for 1 patients \(p003\)"):
         test(features, outcome, stages=stages.drop(index="p003").reindex(stages.index))
+    with pytest.raises(InputError, match="ordered categoricals"):
+        test(features, outcome, stages=stages.astype(str))
     with pytest.raises(InputError, match="no marker was measured in two regions"):
         test(features[[("A", "front")]], outcome)
     with pytest.raises(InputError, match="no event"):

@@ -319,6 +319,8 @@ def check_stages(faults: Faults, stages: pd.DataFrame | None, table: pd.DataFram
         return
     if not stages.index.equals(table.index):
         faults.add("stages and outcome are not of the same patients in the same order")
+    elif not all(getattr(stage.dtype, "ordered", False) for _, stage in stages.items()):
+        faults.add("stages must be ordered categoricals: give each system its order")
     elif stages.isna().any(axis=None):
         without = table.index[stages.isna().any(axis=1)]
         faults.add(
