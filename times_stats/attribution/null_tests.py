@@ -8,17 +8,19 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from times_stats._checks import Faults, as_survival_table
 from times_stats._typing import FloatArray, IntArray
+from times_stats.attribution.null_inputs import (
+    check_features,
+    check_levels,
+    check_outcome,
+    check_permutations,
+)
 from times_stats.attribution.score_statistic import (
     NullTest,
-    batches,
-    by_region,
-    check_stages,
-    design_of_levels,
+    compare_contrasts,
     fit_without_location,
+    level_columns,
     normal_scores,
-    run_test,
     weak_columns,
 )
 from times_stats.errors import InputError
@@ -39,21 +41,22 @@ def label_exchangeability_test(
 ) -> NullTest:
     r"""Test whether it matters which region is which, by exchanging the regions of each patient.
 
-    Every marker in every region is first mapped to normal scores over the patients, so that regions
-    that merely stain darker are alike. With :math:`z_{imr}` the score and :math:`\bar z_{im}` its
-    mean over regions, the level, the statistic is
+    Every marker in every region is first mapped to normal scores over the patients of a cohort, so
+    that regions that merely stain darker are alike. With :math:`z_{imr}` the score and
+    :math:`\bar z_{im}` its mean over regions, the level, the statistic is
 
     .. math:: Q = \sum_{m,r} \frac{\big(\sum_i e_i\, c_{imr}\big)^2}{\sum_i e_i^2\, c_{imr}^2},
               \qquad c_{imr} = z_{imr} - \bar z_{im},
 
     with :math:`e_i` the martingale residuals of a Cox model on stage, cohort and levels. A
     permutation exchanges the regions of a patient, one exchange for all markers, among regions in
-    which the same markers were measured. Levels, residuals and Q's other terms do not change, so
-    nothing is fitted again and the test is exact given the scores.
+    which the same markers were measured. Levels and residuals do not change, so nothing is fitted
+    again.
 
-    The null is *exchangeability and irrelevance*: regions that measure the same level with unequal
-    precision are not exchangeable, and the test then rejects although location, as a biologist
-    means it, says nothing. See ``benchmarks/calibration/location_nulls.txt`` for how often.
+    The null is *exchangeability and irrelevance*. The test also rejects where regions measure the
+    same level with unequal precision, or where the hazard follows an amount to which one region
+    contributes more than another: location, as a biologist means it, then says nothing. See
+    ``benchmarks/calibration/location_nulls.txt`` for how often.
 
     Parameters
     ----------
@@ -76,7 +79,8 @@ def label_exchangeability_test(
     Raises
     ------
     InputError
-        Tables of different patients, no event, no marker in two regions.
+        Tables of different patients, no event, no patient with a marker in two regions, nothing to
+        exchange.
 
     References
     ----------
@@ -94,32 +98,35 @@ def label_exchangeability_test(
     >>> label_exchangeability_test(features, outcome, seed=1).p_value
     0.005
     """
-    table, features = _check(features, outcome, stages)
-    scores = by_region(normal_scores(features))
-    level = _mean_over_regions(scores)
-    fixed = fit_without_location(table, stages, design_of_levels(level))
+    check_permutations(n_permutations, stop_after)
+    table, cohort = check_outcome(outcome, stages)
+    scores, level = _scores_and_level(features, table, cohort)
+    known = np.column_stack([weak_columns(stages, cohort), level_columns(level)])
+    fixed = fit_without_location(table, known)
     contrast = np.nan_to_num(scores - level[:, :, None])
     labels = _exchangeable_regions(np.isfinite(scores))
+    stuck = int(((labels[:, :, None] == labels[:, None, :]).sum(axis=2) < 2).all(axis=1).sum())
+    if stuck == len(table):
+        raise InputError(
+            "no patient has two regions with the same markers: there is nothing to exchange"
+        )
     rng = spawn_rng(seed, "label exchangeability")
 
     def exchange(size: int) -> FloatArray:
-        order = _permute_within(labels, size, rng)  # (size, n, n_regions)
+        order = _permute_within(labels, size, rng)
         return np.take_along_axis(contrast[None], order[:, :, None, :], axis=3)
 
-    fixed_labels = int(((labels[:, :, None] == labels[:, None, :]).sum(axis=2) < 2).all(1).sum())
-    notes = (
-        [f"{fixed_labels} patients have no two regions with the same markers: nothing to exchange."]
-        if fixed_labels
-        else []
-    )
-    return run_test(
+    told = f"{stuck} patients have no two regions with the same markers: nothing to exchange."
+    return compare_contrasts(
         "label exchangeability",
         fixed,
         contrast,
-        batches(exchange, n_permutations),
-        features.columns,
-        stop_after,
-        notes,
+        permute=exchange,
+        n_permutations=n_permutations,
+        stop_after=stop_after,
+        columns=features.columns,
+        before=contrast,
+        notes=[told] if stuck else [],
     )
 
 
@@ -143,17 +150,18 @@ def conditional_location_test(
     given the levels under the null, one of the two regressions may be somewhat wrong (projected
     covariance measure, Lundborg et al. 2024).
 
-    This is the headline null: *the outcome does not depend on location given the levels*. Levels
-    are the mean normal score of a marker over its regions and, beside it, `levels` or the plain
-    mean.
+    This is the headline null: *the outcome does not depend on location given the levels*. The level
+    of a marker is `levels`, or the mean normal score over its regions. It must be what the hazard
+    follows: where regions measure a level with unequal error, or the hazard follows another amount,
+    location does tell of the outcome given the measured levels, and the test rejects.
 
     Parameters
     ----------
     features, outcome, stages
         As for `label_exchangeability_test`.
     levels : DataFrame, shape (n, n_markers or more), optional
-        Levels as amounts, such as all cells over all areas; the plain mean over the regions, if
-        left out.
+        Levels as amounts, such as all cells over all areas. Levels that hold the value of a region
+        leave little of the contrasts: see `free` in the scores of the result.
     n_permutations, stop_after, seed
         As for `label_exchangeability_test`.
 
@@ -164,7 +172,8 @@ def conditional_location_test(
     Raises
     ------
     InputError
-        As for `label_exchangeability_test`; or every patient is a stratum of its own.
+        As for `label_exchangeability_test`; or every patient is a stratum of its own, or levels
+        leave nothing of the contrasts.
 
     References
     ----------
@@ -182,39 +191,41 @@ def conditional_location_test(
     >>> conditional_location_test(features, outcome, seed=1).p_value
     0.005
     """
-    table, features = _check(features, outcome, stages)
-    scores = by_region(normal_scores(features))
-    level = _mean_over_regions(scores)
-    amounts = _amounts(features, levels)
-    columns = design_of_levels(np.column_stack([level, amounts]))
-    fixed = fit_without_location(table, stages, columns)
+    check_permutations(n_permutations, stop_after)
+    table, cohort = check_outcome(outcome, stages)
+    scores, level = _scores_and_level(features, table, cohort)
+    amounts = level
+    if levels is not None:
+        amounts = normal_scores(check_levels(levels, table), within=cohort)
+    known = np.column_stack([weak_columns(stages, cohort), level_columns(amounts)])
+    fixed = fit_without_location(table, known)
     contrast = scores - level[:, :, None]
-    given = np.column_stack([np.ones(len(table)), weak_columns(table, stages), columns])
-    remove = _projections(np.isfinite(contrast), given)
-    left = remove(np.nan_to_num(contrast))
-    pattern = np.unique(np.isfinite(level), axis=0, return_inverse=True)[1]
-    risk = np.floor(_N_STRATA * (rankdata(fixed.predictor) - 0.5) / len(table)).astype(np.int64)
-    strata = np.unique(np.column_stack([fixed.cohort, pattern, risk]), axis=0, return_inverse=True)
-    _, place, count = strata[0], strata[1].ravel(), np.bincount(strata[1].ravel())
-    alone = int((count == 1).sum())
+    measured = np.isfinite(contrast)
+    remove = _projections(measured, np.column_stack([np.ones(len(table)), known]))
+    before = np.nan_to_num(contrast)
+    left = remove(before)
+    strata = _strata(cohort, measured, fixed.predictor)
+    alone = int((np.bincount(strata) == 1).sum())
     if alone == len(table):
         raise InputError(
-            "every patient has a cohort and missing markers of its own: nothing can be exchanged"
+            "every patient has a cohort or missing regions of its own: nothing can be exchanged"
         )
-    notes = [f"{alone} patients are alone in their stratum and stay in place."] if alone else []
     rng = spawn_rng(seed, "conditional location")
 
     def exchange(size: int) -> FloatArray:
-        return remove(left[_permute_within(place[None], size, rng)[:, 0]])
+        return remove(left[_permute_within(strata[None], size, rng)[:, 0]])
 
-    return run_test(
+    told = f"{alone} patients are alone in their stratum and stay in place."
+    return compare_contrasts(
         "conditional location",
         fixed,
         left,
-        batches(exchange, n_permutations),
-        features.columns,
-        stop_after,
-        notes,
+        permute=exchange,
+        n_permutations=n_permutations,
+        stop_after=stop_after,
+        columns=features.columns,
+        before=before,
+        notes=[told] if alone else [],
     )
 
 
@@ -239,7 +250,8 @@ def run_location_nulls(
     tuple of NullTest
         Conditional location, label exchangeability.
     """
-    complete = complete_markers(features)
+    named = features.set_axis(features.columns.set_names(["marker", "region"]), axis=1)
+    complete = complete_markers(named)
     values = features.where(
         complete[features.columns.get_level_values("marker")].to_numpy(dtype=np.bool_)
     )
@@ -291,21 +303,34 @@ def state_nulls(nulls: Sequence[NullTest]) -> str:
     """
     conditional, exchangeable = nulls
     return (
-        f"Given the levels, the outcome depends on location with p = {conditional.p_value:.3f};"
-        f" that the regions of a patient can be exchanged has p = {exchangeable.p_value:.3f}"
-        f" ({conditional.n_permutations} permutations each)."
+        f"{_evidence(conditional.p_value)} against 'the outcome does not depend on location given"
+        f" the levels' (p = {conditional.p_value:.3f}, the headline test) and"
+        f" {_evidence(exchangeable.p_value).lower()} against 'the regions of a patient can be"
+        f" exchanged' (p = {exchangeable.p_value:.3f}); p-values of two tests, not corrected."
     )
 
 
-def _amounts(features: pd.DataFrame, levels: pd.DataFrame | None) -> FloatArray:
-    if levels is None:
-        values = by_region(features)
-        with np.errstate(invalid="ignore"):
-            mean = np.where(np.isnan(values).any(axis=2), np.nan, values.mean(axis=2))
-        levels = pd.DataFrame(mean, index=features.index)
-    if not levels.index.equals(features.index):
-        raise InputError("levels and features are not of the same patients in the same order")
-    return normal_scores(levels).to_numpy()
+def _evidence(p: float) -> str:
+    return "Evidence" if p <= 0.05 else "No evidence at 5 %"
+
+
+def _scores_and_level(
+    features: pd.DataFrame, table: pd.DataFrame, cohort: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return scores by patient, marker and region, and their mean over two or more regions."""
+    scores = normal_scores(check_features(features, table), within=cohort)
+    known = np.isfinite(scores)
+    count = known.sum(axis=2)
+    total = np.where(known, scores, 0.0).sum(axis=2)
+    return scores, np.where(count > 1, total / np.maximum(count, 1), np.nan)
+
+
+def _strata(cohort: IntArray, measured: np.ndarray, predictor: FloatArray) -> IntArray:
+    """Tell apart patients by cohort, regions measured, and third of the linear predictor."""
+    pattern = np.unique(measured.reshape(len(measured), -1), axis=0, return_inverse=True)[1]
+    third = np.floor(_N_STRATA * (rankdata(predictor) - 0.5) / predictor.size)
+    every = np.column_stack([cohort, pattern.ravel(), third])
+    return np.asarray(np.unique(every, axis=0, return_inverse=True)[1].ravel())
 
 
 def _projections(known: np.ndarray, given: FloatArray) -> Callable[[FloatArray], FloatArray]:
@@ -334,14 +359,6 @@ def _basis(columns: FloatArray) -> FloatArray:
     return np.asarray(directions[:, size > 1e-9 * size.max(initial=0.0)])
 
 
-def _mean_over_regions(scores: FloatArray) -> FloatArray:
-    """Mean over measured regions, NaN where there are fewer than two."""
-    known = np.isfinite(scores)
-    count = known.sum(axis=2)
-    total = np.where(known, scores, 0.0).sum(axis=2)
-    return np.where(count > 1, total / np.maximum(count, 1), np.nan)
-
-
 def _exchangeable_regions(measured: np.ndarray) -> IntArray:
     """Group of each patient's regions, shape (n, n_regions): those with the same markers."""
     power = 2 ** np.arange(measured.shape[1], dtype=np.int64)
@@ -357,23 +374,3 @@ def _permute_within(groups: IntArray, size: int, rng: np.random.Generator) -> In
     order = np.empty((size, n, k), dtype=np.int64)
     np.put_along_axis(order, np.broadcast_to(where, order.shape), drawn, axis=2)
     return order
-
-
-def _check(
-    features: pd.DataFrame, outcome: pd.DataFrame, stages: pd.DataFrame | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check the tables, and keep markers measured in two regions or more."""
-    table = as_survival_table(outcome)
-    faults = Faults()
-    if not table.index.equals(features.index):
-        faults.add("outcome and features are not of the same patients in the same order")
-    check_stages(faults, stages, table)
-    faults.raise_if_any()
-    markers = features.columns.get_level_values(0)
-    measured = pd.Series(features.notna().any(axis=0).to_numpy()).groupby(markers.to_numpy()).sum()
-    kept = features.loc[:, np.isin(markers, measured.index[measured >= 2])]
-    if kept.shape[1] == 0:
-        raise InputError(
-            "level and location cannot be told apart: no marker was measured in two regions"
-        )
-    return table, kept

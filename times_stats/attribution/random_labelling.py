@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from times_stats._checks import Faults, as_survival_table
+from times_stats._checks import Faults
 from times_stats._typing import FloatArray, IntArray
-from times_stats.attribution.score_statistic import (
-    BATCH,
-    NullTest,
+from times_stats.attribution.null_inputs import (
     by_region,
-    check_stages,
-    design_of_levels,
-    fit_without_location,
+    check_outcome,
+    check_permutations,
     marker_and_region_names,
+)
+from times_stats.attribution.score_statistic import (
+    NullTest,
+    compare_contrasts,
+    fit_without_location,
     normal_scores,
-    run_test,
+    weak_columns,
 )
 from times_stats.errors import InputError
 from times_stats.resampling import spawn_rng
@@ -38,9 +40,9 @@ def random_labelling_test(
     the immune cells carry a mark is drawn anew in each image, so that the number of marked cells by
     region is multivariate hypergeometric. With :math:`K_{imr}` marked cells and :math:`E_{imr}`
     expected by the share of immune cells in the region, each summed over the images of a patient,
-    the contrast is :math:`c_{imr} = \log((K_{imr} + 1/2) / (E_{imr} + 1/2))` less its mean over the
-    permutations and the data; statistic and residuals are those of `label_exchangeability_test`,
-    with the logs of marked and of all immune cells as levels.
+    the contrast is :math:`c_{imr} = \log((K_{imr} + 1/2) / (E_{imr} + 1/2))` less its mean over
+    patients; statistic and residuals are those of `label_exchangeability_test`, the levels being
+    the numbers of cells of each mark and of immune cells in each region.
 
     Parameters
     ----------
@@ -85,46 +87,50 @@ def random_labelling_test(
     >>> 0.05 < found.p_value <= 1
     True
     """
-    table = as_survival_table(outcome)
-    marked, positions, patient = _check_counts(counts, immune, table, stages)
-    n, (n_markers, n_regions) = len(table), marked.shape[1:]
+    check_permutations(n_permutations, stop_after)
+    table, cohort = check_outcome(outcome, stages)
+    marked, positions, patient = _check_counts(counts, immune, table)
+    n, n_regions = len(table), positions.shape[1]
     total = marked.sum(axis=2)
     share = positions / np.maximum(positions.sum(axis=1, keepdims=True), 1)
     expected = _by_patient(total[:, :, None] * share[:, None, :], patient, n)
-    amounts = np.column_stack(
-        [_by_patient(total, patient, n), _by_patient(positions, patient, n).sum(1)]
-    )
-    levels = normal_scores(pd.DataFrame(np.log(amounts + 0.5))).to_numpy()
-    fixed = fit_without_location(table, stages, design_of_levels(levels))
+    cells = _by_patient(positions, patient, n)
+    held = np.log(np.column_stack([_by_patient(total, patient, n), cells]) + 0.5)
+    levels = normal_scores(held, within=cohort)
+    known = np.column_stack([weak_columns(stages, cohort), levels])
+    fixed = fit_without_location(table, known)
     rng = spawn_rng(seed, "random labelling")
 
+    def contrasts(drawn: IntArray) -> FloatArray:
+        found = np.log((_by_patient(drawn, patient, n) + 0.5) / (expected + 0.5))
+        return np.asarray(found - found.mean(axis=0))
+
     def place(size: int) -> FloatArray:
-        """Numbers of marked cells by region, one marker after the other among those left."""
+        """Draw marked cells by region, one marker after the other among the cells left."""
         free = np.repeat(positions[None], size, axis=0)
         drawn = np.empty((size, *marked.shape), dtype=np.int64)
-        for m in range(n_markers):
+        for m in range(marked.shape[1]):
             left, rest = np.broadcast_to(total[:, m], (size, len(total))).copy(), free.sum(axis=2)
             for r in range(n_regions):
                 rest = rest - free[:, :, r]
                 drawn[:, :, m, r] = rng.hypergeometric(free[:, :, r], rest, left)
                 left -= drawn[:, :, m, r]
             free -= drawn[:, :, m]
-        return drawn
+        return np.stack([contrasts(one) for one in drawn])
 
-    every = np.concatenate([marked[None], place(n_permutations)])
-    contrast = np.stack(
-        [np.log((_by_patient(one, patient, n) + 0.5) / (expected + 0.5)) for one in every]
-    )
-    contrast -= contrast.mean(axis=0)
-    permuted = (contrast[1 + i : 1 + i + BATCH] for i in range(0, n_permutations, BATCH))
-    return run_test(
+    contrast = contrasts(marked)
+    if not contrast.any():
+        raise InputError("every immune cell or none carries the marks: nothing can move")
+    return compare_contrasts(
         "random labelling",
         fixed,
-        contrast[0],
-        permuted,
-        counts.columns,
-        stop_after,
-        [],
+        contrast,
+        permute=place,
+        n_permutations=n_permutations,
+        stop_after=stop_after,
+        columns=counts.columns,
+        before=contrast,
+        notes=[],
     )
 
 
@@ -135,22 +141,26 @@ def _by_patient(values: FloatArray | IntArray, patient: IntArray, n: int) -> Flo
 
 
 def _check_counts(
-    counts: pd.DataFrame, immune: pd.DataFrame, table: pd.DataFrame, stages: pd.DataFrame | None
+    counts: pd.DataFrame, immune: pd.DataFrame, table: pd.DataFrame
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Return marked (image, marker, region) and immune cells (image, region), patient of each."""
     faults = Faults()
-    check_stages(faults, stages, table)
     if not counts.index.equals(immune.index):
         faults.add("counts and immune are not of the same images in the same order")
+    if counts.index.nlevels != 2 or not counts.index.is_unique:
+        faults.add("counts must be indexed by (patient_id, image_id), each image once")
+    if counts.columns.nlevels != 2 or not counts.columns.is_unique:
+        faults.add("counts must have columns of (marker, region), each once")
+    if not immune.columns.is_unique:
+        faults.add("immune holds a region twice: keep one column")
     faults.raise_if_any()
-    _, regions = marker_and_region_names(counts.columns)
+    markers, regions = marker_and_region_names(counts.columns)
     absent = [region for region in regions if region not in immune.columns]
-    if absent or len(regions) < 2:
-        raise InputError(
-            f"counts need two regions or more, each a column of immune: {absent or regions}"
-        )
-    marked = by_region(counts)
-    positions = immune[regions].to_numpy(dtype=np.float64)
+    if absent:
+        raise InputError(f"immune has no column for the regions {absent[:5]}")
+    if len(regions) < 2 or counts.shape[1] != len(markers) * len(regions):
+        raise InputError("counts must have every marker in every region, two regions or more")
+    marked, positions = by_region(counts), immune[regions].to_numpy(dtype=np.float64)
     patient = table.index.get_indexer(counts.index.get_level_values(0))
     for name, values in (("counts", marked), ("immune", positions)):
         if not (np.isfinite(values) & (values >= 0) & (values % 1 == 0)).all():
