@@ -97,6 +97,52 @@ def _denominators(sets: RiskSets, relative_risk: FloatArray) -> FloatArray:
     return at_risk[sets.tie_of_event] - sets.fraction * tied[sets.tie_of_event]
 
 
+def _expected_events(
+    sets: RiskSets, relative_risk: FloatArray, denominators: FloatArray
+) -> FloatArray:
+    """Return each patient's cumulative hazard over the follow-up, shape (n,)."""
+    tie, fraction, n_ties = sets.tie_of_event, sets.fraction, sets.event_times.size
+    inverse = 1.0 / denominators
+    hazard = np.concatenate([[0.0], np.cumsum(np.bincount(tie, inverse, n_ties))])
+    expected = hazard[sets.n_times_passed]
+    expected[sets.event == 1.0] -= np.bincount(tie, fraction * inverse, n_ties)[tie]
+    return np.asarray(expected * relative_risk)
+
+
+def martingale_residuals(sets: RiskSets, linear_predictor: FloatArray) -> FloatArray:
+    """Return events minus what the Cox model expects of each patient.
+
+    They are the derivatives of `efron_log_likelihood` with respect to the linear predictor: the
+    score of any column is its product with them.
+
+    Parameters
+    ----------
+    sets : RiskSets
+        Sorted sample.
+    linear_predictor : float array, shape (n,)
+        Log relative hazard, in *sorted* order.
+
+    Returns
+    -------
+    float array, shape (n,)
+        Residuals in *sorted* order, which sum to 0.
+
+    References
+    ----------
+    Therneau T. M., Grambsch P. M., Fleming T. R. (1990). Martingale-based residuals for survival
+    models. *Biometrika* 77, 147-160. doi:10.1093/biomet/77.1.147
+
+    Examples
+    --------
+    >>> sets = build_risk_sets(np.array([1.0, 2.0]), np.array([1, 1]))
+    >>> martingale_residuals(sets, np.zeros(2)).round(3).tolist()
+    [0.5, -0.5]
+    """
+    relative_risk = np.exp(linear_predictor - linear_predictor.max())
+    expected = _expected_events(sets, relative_risk, _denominators(sets, relative_risk))
+    return np.asarray(sets.event - expected)
+
+
 def efron_log_likelihood(sets: RiskSets, linear_predictor: FloatArray) -> float:
     """Return the log partial likelihood with Efron's handling of ties.
 
@@ -153,7 +199,6 @@ def efron_derivatives(
     shift = float(linear_predictor.max())
     relative_risk = np.exp(linear_predictor - shift)
     happened = sets.event == 1.0
-    n_ties = sets.event_times.size
     weighted = relative_risk[:, None] * X
     weighted_events = weighted[happened]
     starts = np.flatnonzero(sets.fraction == 0.0)
@@ -163,11 +208,7 @@ def efron_derivatives(
     means = (
         _reverse_cumulative(weighted)[sets.first_at_risk][tie] - fraction[:, None] * tied_means[tie]
     ) / denominators[:, None]
-    inverse = 1.0 / denominators
-    hazard = np.concatenate([[0.0], np.cumsum(np.bincount(tie, inverse, n_ties))])
-    expected = hazard[sets.n_times_passed]
-    expected[happened] -= np.bincount(tie, fraction * inverse, n_ties)[tie]
-    expected *= relative_risk
+    expected = _expected_events(sets, relative_risk, denominators)
     log_likelihood = float(
         sets.event @ linear_predictor - np.log(denominators).sum() - denominators.size * shift
     )

@@ -10,6 +10,10 @@ _EXPORTS = {
     "summarise_attribution": "times_stats.attribution.shapley",
     "IntegrationResult": "times_stats.attribution.integration",
     "integration_test": "times_stats.attribution.integration",
+    "NullTest": "times_stats.attribution.score_statistic",
+    "conditional_location_test": "times_stats.attribution.null_tests",
+    "label_exchangeability_test": "times_stats.attribution.null_tests",
+    "random_labelling_test": "times_stats.attribution.random_labelling",
 }
 __all__ = [*_EXPORTS]
 

@@ -12,6 +12,7 @@ import pandas as pd
 from times_stats._checks import as_survival_table, name_rows
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.attribution.ladder import BOOSTED, RIDGE, predict_ladder
+from times_stats.attribution.null_tests import run_location_nulls, state_nulls, tabulate_nulls
 from times_stats.attribution.rungs import (
     ALL_REGIONS,
     FUNCTIONS,
@@ -44,6 +45,9 @@ class IntegrationResult:
         Columns learner, model, reference, metric, estimate, lower, upper, se, n, events,
         minimal_detectable_difference (2.8 standard errors: what would be detected with 80 % power
         at 5 %, two-sided, were the fitted models fixed).
+    nulls : DataFrame
+        Columns null, statistic, p_value, p_error (Monte Carlo), n_permutations, n, events: the
+        tests of `label_exchangeability_test` and `conditional_location_test`.
     verdict : {"location adds", "levels suffice", "cannot tell"}
         Reading of the headline contrast and of the sensitivity analyses.
     statement : str
@@ -54,6 +58,7 @@ class IntegrationResult:
 
     table: pd.DataFrame
     differences: pd.DataFrame
+    nulls: pd.DataFrame
     verdict: Verdict
     statement: str
     notes: tuple[str, ...]
@@ -70,6 +75,7 @@ def integration_test(
     horizon: float,
     strata: np.ndarray | None = None,
     n_resamples: int = 1000,
+    n_permutations: int = 199,
     margin: float = 0.03,
     tumour_region: str | None = None,
     scaled_by_region: Sequence[str] = (),
@@ -121,6 +127,8 @@ def integration_test(
         Strata of the censoring distribution.
     n_resamples : int, default 1000
         Bootstrap resamples of the out-of-fold predictions, shared by all models.
+    n_permutations : int, default 199
+        Of the null tests.
     margin : float, default 0.03
         Gain in C below which location is taken as unimportant.
     tumour_region : str, optional
@@ -195,6 +203,15 @@ def integration_test(
         n_resamples=n_resamples,
         seed=seed,
     )
+    nulls = run_location_nulls(
+        features,
+        table,
+        stages=stages,
+        levels=levels if weighted else None,
+        n_permutations=n_permutations,
+        seed=seed,
+    )
+    notes += [f"{found.null} test: {note}" for found in nulls for note in found.notes]
     known = set(features.columns.get_level_values("marker"))
     verdict, statement = _conclude(
         paired,
@@ -205,8 +222,9 @@ def integration_test(
     return IntegrationResult(
         table=compared,
         differences=paired,
+        nulls=tabulate_nulls(nulls),
         verdict=verdict,
-        statement=statement,
+        statement=f"{statement} {state_nulls(nulls)}",
         notes=tuple(notes),
     )
 

@@ -183,6 +183,7 @@ def _report(
             "comparison": fitted.comparison,
             "attribution": attribution,
             "integration": fitted.integration.differences,
+            "location_nulls": fitted.integration.nulls,
             **({} if study.cells is None else cell_tables(study.cells)),
         },
         fit=fitted.fit,

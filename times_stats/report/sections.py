@@ -247,6 +247,7 @@ def _ladder(contents: ReportContents) -> Section:
         tables=[
             table_views.ladder_table(result.table),
             table_views.ladder_difference_table(result.differences),
+            table_views.null_table(result.nulls),
         ],
     )
 

@@ -345,6 +345,34 @@ def ladder_difference_table(differences: pd.DataFrame, *, metric: str = HEADLINE
     )
 
 
+def null_table(nulls: pd.DataFrame) -> Table:
+    """Return the tests that keep the levels and break location, with their p-values."""
+    rows = [
+        [
+            Cell(_NULLS[row["null"]]),
+            Cell(f"{row['n']:.0f} ({row['events']:.0f})"),
+            Cell(f"{row['p_value']:.3f}", f"Monte Carlo error {row['p_error']:.3f}"),
+            Cell(f"{row['n_permutations']:.0f}"),
+        ]
+        for row in nulls.to_dict("records")
+    ]
+    return Table(
+        "Tests of location that keep the levels",
+        ["Null hypothesis", "Patients (events)", "p", "Permutations"],
+        rows,
+        "The first is the question: does the outcome depend on location, given the levels? The "
+        "second also fails where one region measures the same level more precisely than another. "
+        "How often each rejects where nothing is there: documentation, 'Level or location?'.",
+        frozenset({1}),
+    )
+
+
+_NULLS = {
+    "conditional location": "Location is irrelevant given the levels",
+    "label exchangeability": "Regions of a patient can be exchanged",
+}
+
+
 def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
