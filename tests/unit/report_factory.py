@@ -104,6 +104,17 @@ def make_integration() -> SimpleNamespace:
     return SimpleNamespace(
         table=pd.DataFrame(table).drop(columns="reference"),
         differences=pd.DataFrame(differences),
+        nulls=pd.DataFrame(
+            {
+                "null": ["conditional location", "label exchangeability"],
+                "statistic": [12.5, 9.25],
+                "p_value": [0.035, 0.21],
+                "p_error": [0.0130, 0.0289],
+                "n_permutations": [199, 199],
+                "n": [101, 101],
+                "events": [65, 65],
+            }
+        ),
         verdict="cannot tell",
         statement="Adding location to levels changed C (Uno) at 24 months by −0.025 (95 % interval "
         "−0.058 to 0.008); differences above 0.048 would have been found.",

@@ -360,9 +360,10 @@ def null_table(nulls: pd.DataFrame) -> Table:
         "Tests of location that keep the levels",
         ["Null hypothesis", "Patients (events)", "p", "Permutations"],
         rows,
-        "The first is the question: does the outcome depend on location, given the levels? The "
-        "second also fails where one region measures the same level more precisely than another. "
-        "How often each rejects where nothing is there: documentation, 'Level or location?'.",
+        "The first is the question: does the outcome depend on location, given the levels? Both "
+        "also fail where one region measures the same level more precisely than another. How often "
+        "each rejects where nothing is there: documentation, 'Level or location?'. Not corrected "
+        "for two tests.",
         frozenset({1}),
     )
 
