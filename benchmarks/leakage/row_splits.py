@@ -30,7 +30,7 @@ from times_stats.evaluation import concordance_harrell
 from times_stats.resampling import assign_folds, spawn_rng
 from times_stats.rivals.cox import RidgeCox
 
-STUDIES, N, SHARES = 50, 61, (0.1, 0.5, 0.9)
+STUDIES, N, SHARES = 24, 61, (0.1, 0.5, 0.9)
 COLUMNS = pd.MultiIndex.from_product(
     [[f"M{k}" for k in range(1, 6)], ["border", "centre"]], names=["marker", "region"]
 )
