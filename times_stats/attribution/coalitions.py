@@ -150,7 +150,8 @@ def all_coalitions(n_players: int) -> BoolArray:
     >>> all_coalitions(2).astype(int).tolist()
     [[0, 0], [1, 0], [0, 1], [1, 1]]
     """
-    return (np.arange(2**n_players)[:, None] >> np.arange(n_players)) % 2 == 1
+    digits = np.arange(2**n_players)[:, None] >> np.arange(n_players)
+    return np.asarray(digits % 2 == 1)
 
 
 def exact_weights(n_players: int) -> FloatArray:

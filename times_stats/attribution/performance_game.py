@@ -103,6 +103,7 @@ class _Plan:
     players: Players
     metric: Metric
     horizon: float
+    unidentified: tuple[str, ...]
     max_exact_players: int
     n_pairs: int
     seed: int
@@ -131,6 +132,7 @@ def performance_shapley(
     levels: pd.DataFrame | None = None,
     strata: ArrayLike | None = None,
     tumour_region: str | None = None,
+    scaled_by_region: Sequence[str] = (),
     n_resamples: int = 1000,
     n_refits: int = 0,
     confidence_level: float = 0.95,
@@ -191,6 +193,9 @@ def performance_shapley(
         Strata of the censoring distribution.
     tumour_region : str, optional
         Region whose contrast is kept for every marker that has it.
+    scaled_by_region : sequence of str, optional
+        Markers whose regions were each scaled on their own (``Study.scaled_by_region``): the notes
+        say that their level is not identified.
     n_resamples : int, default 1000
         Bootstrap resamples of the stored out-of-fold predictions, shared by all coalitions.
     n_refits : int, default 0
@@ -254,7 +259,8 @@ def performance_shapley(
     kept = players.kept
     table, labels = table[kept], labels[:, kept]
     groups = None if strata is None else np.asarray(strata)[kept]
-    plan = _Plan(players, metric, horizon, max_exact_players, n_pairs, seed)
+    unidentified = tuple(marker for marker in scaled_by_region if marker in players.markers)
+    plan = _Plan(players, metric, horizon, unidentified, max_exact_players, n_pairs, seed)
     n = len(table)
     with threadpool_limits(limits=1, user_api="blas"):
         own = bootstrap_weights(
@@ -508,6 +514,11 @@ def _notes(plan: _Plan, played: _Played, *, n_refits: int, n_failed: int) -> tup
         "lower, upper and se are conditional on the fitted models: patients are resampled, their"
         " out-of-fold predictions are not made again."
     )
+    if plan.unidentified and plan.players.game == "level_location":
+        notes.append(
+            f"The regions of {', '.join(plan.unidentified)} were each scaled on their own: a level"
+            " free of region is not identified there, and neither is what location adds to it."
+        )
     if not played.shapley.is_exact:
         notes.append(
             f"{len(played.coalitions)} of 2^{len(plan.players.names)} coalitions were fitted, along"
@@ -530,13 +541,18 @@ def _state(
 ) -> str:
     prefix = "refit_" if refitted else ""
 
-    def told(row: pd.Series) -> str:
-        return f"{row['estimate']:.3f} ({row[prefix + 'lower']:.3f} to {row[prefix + 'upper']:.3f})"
+    def told(table: pd.DataFrame, row: int) -> str:
+        numbers = table[["estimate", prefix + "lower", prefix + "upper"]].to_numpy(np.float64)
+        estimate, lower, upper = numbers[row]
+        return f"{estimate:.3f} ({lower:.3f} to {upper:.3f})"
 
-    total = totals.set_index("quantity")
+    at = {str(name): row for row, name in enumerate(totals["quantity"])}
+    value = totals["estimate"].to_numpy(np.float64)
     words = _METRIC_WORDS[plan.metric].format(h=plan.horizon)
     parts = ", ".join(
-        f"{row['name']} {told(row)}" for _, row in sums[sums["by"] == "part"].iterrows()
+        f"{name} {told(sums, row)}"
+        for row, (by, name) in enumerate(zip(sums["by"], sums["name"], strict=True))
+        if by == "part"
     )
     verdict = (
         f" Of the gain: {parts}."
@@ -544,9 +560,9 @@ def _state(
         else " Its interval is not above 0: shares are not given."
     )
     return (
-        f"{words}: {total.loc['none', 'estimate']:.3f} without players,"
-        f" {total.loc['all', 'estimate']:.3f} with all, gain {told(total.loc['gain'])}.{verdict}"
-        f" Interaction {told(total.loc['interaction'])}. Intervals"
+        f"{words}: {value[at['none']]:.3f} without players, {value[at['all']]:.3f} with all, gain"
+        f" {told(totals, at['gain'])}.{verdict}"
+        f" Interaction {told(totals, at['interaction'])}. Intervals"
         + (" from refitted resamples." if refitted else " conditional on the fitted models.")
     )
 

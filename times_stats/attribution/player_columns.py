@@ -90,7 +90,7 @@ class FoldDesign:
         coalition : bool array, shape (n_players,)
             Who takes part.
         """
-        return np.r_[coalition, True][self.owner]
+        return np.asarray(np.r_[coalition, True][self.owner], dtype=np.bool_)
 
 
 def find_players(
