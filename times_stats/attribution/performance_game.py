@@ -237,8 +237,8 @@ def performance_shapley(
     >>> rng = np.random.default_rng(1)
     >>> columns = pd.MultiIndex.from_product([["A"], ["rim", "core"]], names=["marker", "region"])
     >>> X = pd.DataFrame(rng.normal(size=(120, 2)), columns=columns)
-    >>> time = rng.exponential(20 * np.exp(-X["A", "rim"]))
-    >>> y = pd.DataFrame({"time": time.to_numpy(), "event": 1})
+    >>> time = rng.exponential(20 * np.exp(-X["A", "rim"].to_numpy()))
+    >>> y = pd.DataFrame({"time": time, "event": 1})
     >>> result = performance_shapley(
     ...     X, y, folds=np.arange(120) % 4, horizon=24.0, n_resamples=50
     ... )
