@@ -246,7 +246,8 @@ def performance_shapley(
     'A in rim'
     """
     table = as_survival_table(outcome)
-    _check(features, table, stages, n_refits=n_refits, confidence_level=confidence_level)
+    _check_tables(features, outcome=table, stages=stages, levels=levels, strata=strata)
+    _check_settings(n_refits=n_refits, confidence_level=confidence_level)
     labels = check_folds(folds, features.index.to_numpy())
     players = find_players(
         features,
@@ -567,21 +568,24 @@ def _state(
     )
 
 
-def _check(
-    features: pd.DataFrame,
-    outcome: pd.DataFrame,
-    stages: pd.DataFrame | None,
-    *,
-    n_refits: int,
-    confidence_level: float,
+def _check_tables(
+    features: pd.DataFrame, *, strata: ArrayLike | None, **others: pd.DataFrame | None
 ) -> None:
     faults = Faults()
-    others: Sequence[tuple[str, pd.DataFrame | None]] = (("outcome", outcome), ("stages", stages))
-    for name, frame in others:
+    for name, frame in others.items():
         if frame is not None and not frame.index.equals(features.index):
             faults.add(
                 f"{name} and features are not of the same patients in the same order: reindex one"
             )
+    if strata is not None and np.shape(strata) != (len(features),):
+        faults.add(
+            f"strata have shape {np.shape(strata)}: give one for each of {len(features)} patients"
+        )
+    faults.raise_if_any()
+
+
+def _check_settings(*, n_refits: int, confidence_level: float) -> None:
+    faults = Faults()
     if not 0.0 < confidence_level < 1.0:
         faults.add(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
     if n_refits < 0 or n_refits == 1:
