@@ -8,7 +8,7 @@ _EXPORTS = {
     "explain_marker_model": "times_stats.attribution.explanation",
     "OffSupport": "times_stats.attribution.off_support",
     "off_support_fraction": "times_stats.attribution.off_support",
-    "PerformanceShapley": "times_stats.attribution.performance_game",
+    "PerformanceShapley": "times_stats.attribution.performance_result",
     "performance_shapley": "times_stats.attribution.performance_game",
     "PredictionShapley": "times_stats.attribution.prediction_game",
     "prediction_shapley": "times_stats.attribution.prediction_game",
