@@ -331,6 +331,21 @@ def test_stage_and_cohort_are_always_in(data):
     assert "Cohort indicators are in every coalition." in result.notes
 
 
+@pytest.mark.parametrize("game", ["marker_region", "level_location"])
+def test_resamples_keep_stage_and_cohort(data, game):
+    X, y, folds = data
+    stages = pd.DataFrame(
+        {"tnm": pd.Categorical(np.where(np.arange(120) % 3, "I", "II"), ordered=True)},
+        index=X.index,
+    )
+    y = y.assign(cohort=np.where(np.arange(120) % 2, "north", "south"))
+    result = play(
+        (X, y, folds), game=game, stages=stages, n_refits=2, n_resamples=20, metric="log_density"
+    )
+    assert result.n_failed_refits == 0
+    assert total(result, "none")["refit_se"] > 0
+
+
 def test_sampled_coalitions_are_near_the_exact_values(data):
     exact = play(data, n_resamples=20)
     found = play(data, n_resamples=20, max_exact_players=3, n_pairs=40)
