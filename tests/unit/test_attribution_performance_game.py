@@ -432,6 +432,7 @@ def test_a_level_that_is_not_identified_is_named(data):
         ({"horizon": 500.0, "metric": "log_density"}, "follow-up ends at"),
         ({"confidence_level": 95.0}, "confidence_level is 95"),
         ({"n_refits": 1}, "n_refits is 1"),
+        ({"n_resamples": 1}, "n_resamples is 1"),
         ({"strata": ["a", "b"]}, r"strata have shape \(2,\): give one for each of 120 patients"),
         ({"levels": pd.DataFrame({"A": [1.0]})}, "levels and features are not of the same"),
         ({"folds": np.zeros(120)}, "one fold only"),

@@ -146,7 +146,7 @@ def performance_shapley(
     """
     table = as_survival_table(outcome)
     _check_tables(features, outcome=table, stages=stages, levels=levels, strata=strata)
-    _check_settings(n_refits=n_refits, confidence_level=confidence_level)
+    _check_settings(n_resamples, n_refits=n_refits, confidence_level=confidence_level)
     labels = check_folds(folds, features.index.to_numpy())
     players = find_players(
         features,
@@ -193,8 +193,10 @@ def _check_tables(
     faults.raise_if_any()
 
 
-def _check_settings(*, n_refits: int, confidence_level: float) -> None:
+def _check_settings(n_resamples: int, *, n_refits: int, confidence_level: float) -> None:
     faults = Faults()
+    if n_resamples < 2:
+        faults.add(f"n_resamples is {n_resamples}: an interval needs 2 or more")
     if not 0.0 < confidence_level < 1.0:
         faults.add(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
     if n_refits < 0 or n_refits == 1:
