@@ -16,6 +16,7 @@ from times_stats.plots.comparison import plot_comparison
 from times_stats.plots.forest import plot_forest
 from times_stats.plots.labels import MODEL_LABELS, model_label, plain_text, rung_label
 from times_stats.plots.ladder import plot_ladder
+from times_stats.plots.shapley_bars import plot_shapley
 from times_stats.plots.style import MODEL_COLOURS, figure_svg, group_colours, model_colour
 from times_stats.plots.survival_curves import plot_kaplan_meier, plot_survival_curves
 from times_stats.plots.weights import plot_weights, weight_summary
@@ -240,3 +241,45 @@ def test_figures_do_not_touch_pyplot_or_the_style_of_the_caller():
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.fixture
+def players() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "player": ["A level", NASTY, "B level"],
+            "estimate": [0.01, 0.05, -0.02],
+            "lower": [-0.02, 0.01, -0.04],
+            "upper": [0.03, 0.08, 0.0],
+        }
+    )
+
+
+def test_shapley_bars_are_ordered_and_carry_their_intervals(players):
+    axes = plot_shapley(players, quantity="Contribution to C").axes[0]
+    assert tick_names(axes)[1:] == ["A level", "B level"]
+    assert [bar.get_width() for bar in axes.patches] == [0.05, 0.01, -0.02]
+    drawn = [line.get_xdata() for line in axes.lines[:3]]
+    assert [list(map(float, x)) for x in drawn] == [[0.01, 0.08], [-0.02, 0.03], [-0.04, 0.0]]
+    assert axes.get_xlabel() == "Contribution to C"
+
+
+def test_shapley_bars_take_another_attribution_beside_them(players):
+    beside = pd.DataFrame({"player": ["B level", "A level"], "estimate": [-0.01, 0.02]})
+    figure = plot_shapley(players, beside=beside, beside_label="Sum of SHAP values")
+    circles = figure.axes[0].lines[3].get_xdata()
+    np.testing.assert_array_equal(circles, [np.nan, 0.02, -0.01])
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ["Groups as players", "Sum of SHAP values"]
+    assert figure_svg(figure) == figure_svg(
+        plot_shapley(players, beside=beside, beside_label="Sum of SHAP values")
+    )
+
+
+def test_shapley_bars_need_their_columns(players):
+    with pytest.raises(InputError, match="table: column upper missing"):
+        plot_shapley(players.drop(columns="upper"))
+    with pytest.raises(InputError, match="beside: column estimate missing"):
+        plot_shapley(players, beside=players[["player"]])
+    with pytest.raises(InputError, match="no rows to draw"):
+        plot_shapley(players[:0])

@@ -6,6 +6,16 @@ from times_stats._lazy import attach
 
 _EXPORTS = {
     "explain_marker_model": "times_stats.attribution.explanation",
+    "OffSupport": "times_stats.attribution.off_support",
+    "off_support_fraction": "times_stats.attribution.off_support",
+    "PerformanceShapley": "times_stats.attribution.performance_result",
+    "performance_shapley": "times_stats.attribution.performance_game",
+    "PredictionShapley": "times_stats.attribution.prediction_game",
+    "prediction_shapley": "times_stats.attribution.prediction_game",
+    "sum_feature_shapley": "times_stats.attribution.prediction_game",
+    "summarise_prediction_shapley": "times_stats.attribution.prediction_game",
+    "ShapleyValues": "times_stats.attribution.coalitions",
+    "shapley_values": "times_stats.attribution.coalitions",
     "marker_region_shapley": "times_stats.attribution.shapley",
     "summarise_attribution": "times_stats.attribution.shapley",
     "IntegrationResult": "times_stats.attribution.integration",

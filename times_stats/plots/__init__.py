@@ -19,6 +19,7 @@ _EXPORTS = {
     "plot_ladder": "times_stats.plots.ladder",
     "plot_ranks": "times_stats.plots.ranks",
     "plot_regional_amounts": "times_stats.plots.tissue",
+    "plot_shapley": "times_stats.plots.shapley_bars",
     "plot_survival_curves": "times_stats.plots.survival_curves",
     "plot_tissue": "times_stats.plots.tissue",
     "plot_weights": "times_stats.plots.weights",

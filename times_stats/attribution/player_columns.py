@@ -1,0 +1,288 @@
+"""Which columns each player of a performance game brings, as the training patients show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from times_stats._checks import name_rows
+from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.attribution.rungs import ALL_REGIONS, LadderData, collect_ladder
+from times_stats.errors import InputError
+from times_stats.features.matrix import ALL_IMAGES, complete_markers, marker_levels
+from times_stats.partial_likelihood import RiskSets, build_risk_sets
+from times_stats.rivals.transforms import learn_transform
+
+type Game = Literal["marker_region", "level_location"]
+GAMES: tuple[Game, ...] = ("marker_region", "level_location")
+LEVEL, LOCATION = "level", "location"
+_ALWAYS_IN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Players:
+    """Players of a game, and the data they are made from.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Name of each player.
+    markers, parts : tuple of str
+        Its marker, and its region or "level" or "location".
+    data : LadderData
+        Values, levels, stages and cohorts before anything is learned.
+    game : {"marker_region", "level_location"}
+        The game.
+    kept : bool array, shape (n_given,)
+        Patients given that take part.
+    notes : tuple of str
+        Who was left out or filled.
+    """
+
+    names: tuple[str, ...]
+    markers: tuple[str, ...]
+    parts: tuple[str, ...]
+    data: LadderData
+    game: Game
+    kept: BoolArray
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoldDesign:
+    """Columns of all players in one fold; transforms learned on its training patients.
+
+    Attributes
+    ----------
+    repeat : int
+        Repeat of the cross-validation.
+    train, test : int array
+        Positions of the patients.
+    X : float array, shape (n, p)
+        Standardised columns of all patients, gaps set to the training mean 0; those always in the
+        model (stage, cohort; centred only) come first.
+    owner : int array, shape (p,)
+        Player of each column, -1 for columns always in.
+    sets : RiskSets
+        Risk sets of the training patients.
+    """
+
+    repeat: int
+    train: IntArray
+    test: IntArray
+    X: FloatArray
+    owner: IntArray
+    sets: RiskSets
+
+    @property
+    def n_weak(self) -> int:
+        """Number of columns that are always in the model."""
+        return int((self.owner == _ALWAYS_IN).sum())
+
+    def columns_of(self, coalition: BoolArray) -> BoolArray:
+        """Return which columns a coalition sees, those always in included.
+
+        Parameters
+        ----------
+        coalition : bool array, shape (n_players,)
+            Who takes part.
+        """
+        return np.asarray(np.r_[coalition, True][self.owner], dtype=np.bool_)
+
+
+def find_players(
+    features: pd.DataFrame,
+    *,
+    game: Game,
+    levels: pd.DataFrame | None,
+    stages: pd.DataFrame | None,
+    cohort: pd.Series | None,
+    tumour_region: str | None,
+) -> Players:
+    """Name the players of a game and arrange their data.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n, n_markers * n_regions)
+        Raw values, columns (marker, region), NaN = missing.
+    game : {"marker_region", "level_location"}
+        Players: each marker in each region, or the level and the location of each marker.
+    levels : DataFrame or None
+        Level of each marker; the plain mean over its regions if None.
+    stages : DataFrame of ordered categoricals or None
+        Always in the model.
+    cohort : Series or None
+        Always in the model.
+    tumour_region : str or None
+        Region whose contrast is kept for every marker that has it.
+
+    Returns
+    -------
+    Players
+
+    Raises
+    ------
+    InputError
+        Unknown game, no marker in two regions, no patient left.
+
+    Examples
+    --------
+    >>> columns = pd.MultiIndex.from_product([["A"], ["x", "y"]], names=["marker", "region"])
+    >>> values = pd.DataFrame([[1.0, 2.0], [2.0, 5.0], [3.0, 1.0]], columns=columns)
+    >>> find_players(values, game="level_location", levels=None, stages=None, cohort=None,
+    ...              tumour_region=None).names
+    ('A level', 'A location')
+    """
+    if game not in GAMES:
+        raise InputError(f"game is {game!r}: use one of {', '.join(map(repr, GAMES))}")
+    complete = complete_markers(features)
+    measured = complete.any(axis=1).to_numpy(dtype=np.bool_)
+    staged = np.ones(len(features), dtype=np.bool_)
+    if stages is not None:
+        staged = stages.notna().all(axis=1).to_numpy(dtype=np.bool_)
+    kept = measured & staged
+    if not kept.any():
+        raise InputError(
+            "no patient has a complete marker and a recorded stage: there is no game to play"
+        )
+    notes = [
+        f"{lost.sum()} patients without {what} were left out ({name_rows(features.index[lost])})."
+        for lost, what in (
+            (~measured, "any complete marker"),
+            (measured & ~staged, "a recorded stage"),
+        )
+        if lost.any()
+    ]
+    levels = marker_levels(features) if levels is None else levels
+    data = collect_ladder(
+        features[kept],
+        levels=levels[kept],
+        complete=complete[kept],
+        stages=None if stages is None else stages[kept],
+        cohort=None if cohort is None else cohort[kept],
+        tumour_region=tumour_region,
+    )
+    gaps = data.levels.isna().sum()
+    notes += [
+        f"{marker} was incomplete in {count} of {len(data.levels)} patients, who got the training"
+        " mean for it."
+        for marker, count in gaps[gaps > 0].items()
+        if not str(marker).endswith(ALL_IMAGES)
+    ]
+    pairs = _pairs(data, game)
+    joint = " in " if game == "marker_region" else " "
+    return Players(
+        names=tuple(joint.join(pair) for pair in pairs),
+        markers=tuple(marker for marker, _ in pairs),
+        parts=tuple(part for _, part in pairs),
+        data=data,
+        game=game,
+        kept=kept,
+        notes=tuple(notes),
+    )
+
+
+def design_folds(
+    players: Players, *, time: FloatArray, event: IntArray, rows: IntArray, folds: IntArray
+) -> tuple[list[FoldDesign], set[str]]:
+    """Build the columns of every fold once, for all coalitions.
+
+    Parameters
+    ----------
+    players : Players
+        Players and their data.
+    time, event : array, shape (n,)
+        Outcome of the rows.
+    rows : int array, shape (n,)
+        Patient of each row: all in order, or a bootstrap resample with copies.
+    folds : int array, shape (n_repeats, n)
+        Fold of each row.
+
+    Returns
+    -------
+    list of FoldDesign
+        Repeats in order, folds within them.
+    set of str
+        Markers of which a column was only standardised in some fold, for want of a usable power.
+
+    Raises
+    ------
+    InputError
+        If a training set has no event.
+    """
+    data = _take(players.data, rows)
+    designs, plain = [], set()
+    for repeat, labels in enumerate(folds):
+        for fold in np.unique(labels):
+            test, train = np.flatnonzero(labels == fold), np.flatnonzero(labels != fold)
+            if not event[train].any():
+                raise InputError(
+                    f"no event among the training patients of fold {fold}: use fewer folds or"
+                    " longer follow-up"
+                )
+            X, owner, powerless = _columns(players, data, train)
+            plain |= powerless
+            sets = build_risk_sets(time[train], event[train])
+            designs.append(FoldDesign(repeat, train, test, X, owner, sets))
+    return designs, plain
+
+
+def _pairs(data: LadderData, game: Game) -> list[tuple[str, str]]:
+    if game == "marker_region":
+        return [(str(column[0]), str(column[1])) for column in data.values.columns.to_list()]
+    located = {marker for marker, _ in data.contrast_columns}
+    markers = [str(m) for m in data.levels.columns if not str(m).endswith(ALL_IMAGES)]
+    return [(marker, LEVEL) for marker in markers] + [
+        (marker, LOCATION) for marker in markers if marker in located
+    ]
+
+
+def _take(data: LadderData, rows: IntArray) -> LadderData:
+    return LadderData(
+        values=data.values.iloc[rows],
+        levels=data.levels.iloc[rows],
+        stage_steps=data.stage_steps.iloc[rows],
+        cohort_steps=data.cohort_steps.iloc[rows],
+        contrast_columns=data.contrast_columns,
+        tumour_columns=data.tumour_columns,
+    )
+
+
+def _columns(
+    players: Players, data: LadderData, train: IntArray
+) -> tuple[FloatArray, IntArray, set[str]]:
+    index = {pair: k for k, pair in enumerate(zip(players.markers, players.parts, strict=True))}
+    always = [data.cohort_steps, data.stage_steps]
+    n_weak = sum(block.shape[1] for block in always)
+    plain: set[str] = set()
+    if players.game == "marker_region":
+        table = pd.concat(always, axis=1)
+        raw = data.values
+        own = [index[str(column[0]), str(column[1])] for column in raw.columns.to_list()]
+        every = np.ones(raw.shape[1], dtype=np.bool_)
+        state = learn_transform(raw.iloc[train], gaussianise=every, rescale=every)
+        plain = {str(column[0]) for column in state.standardised_only if isinstance(column, tuple)}
+        standardised = state.apply(raw.to_numpy(dtype=np.float64))
+    else:
+        designs, plain = data.build_designs(train)
+        staged = f"stage_{ALL_REGIONS}"
+        design = designs[staged if staged in designs else ALL_REGIONS]
+        table, raw = design.X.iloc[:, :n_weak], design.X.iloc[:, n_weak:]
+        own = [index[_player_of(str(column))] for column in raw.columns]
+        every = np.ones(raw.shape[1], dtype=np.bool_)
+        state = learn_transform(raw.iloc[train], gaussianise=~every, rescale=every)
+        standardised = state.apply(raw.to_numpy(dtype=np.float64))
+    weak = table.to_numpy(dtype=np.float64)
+    weak = weak - weak[train].mean(axis=0)
+    X = np.hstack([weak, np.where(np.isnan(standardised), 0.0, standardised)])
+    return X, np.array([_ALWAYS_IN] * n_weak + own, dtype=np.int64), plain
+
+
+def _player_of(column: str) -> tuple[str, str]:
+    kind, _, rest = column.partition(":")
+    if kind == LEVEL:
+        return rest.removesuffix(ALL_IMAGES), LEVEL
+    return rest.rpartition(":")[0], LOCATION
