@@ -24,9 +24,8 @@ front        cells: all types prefer the front in every patient; the hazard foll
 free         cells: as `marks`, and hardly any cells in one region of every fifth patient
 
 Rejection rates at 5 % under the null are claimed to hold in all cases but `unreliable` and
-`amount`, which are reported: together, with probability .99, such rates lie in the band that is printed. The
-p-values are kept in
-``location_nulls/``, and a test recomputes five of each.
+`amount`, which are reported: together, with probability .99, such rates lie in the band that is
+printed. The p-values are kept in ``location_nulls/``, and a test recomputes five of each.
 
     python benchmarks/calibration/location_nulls.py [CASE ...]
         > benchmarks/calibration/location_nulls.txt
