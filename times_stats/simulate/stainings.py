@@ -59,7 +59,9 @@ def simulate_study(
 
     What is measured may be a worse picture of that. In this order: images scatter around their
     patient, a region is read with an error, is stretched, is shifted, and every cohort stains
-    differently. The hazard never depends on any of these.
+    differently. The hazard never depends on any of these. A reliability or a shift that differs
+    between regions, and any spread other than 1, mix level and location as measured; images,
+    batches and a shift of all regions do not, and a common reliability hardly does.
 
     Parameters
     ----------
