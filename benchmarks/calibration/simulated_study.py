@@ -1,13 +1,16 @@
 """Does the simulated published study have the recurrence and the staging of the published one.
 
-First the constants of ``simulate_published_study`` are found: the agreement of each stage with the
-latent severity at which the hazard ratio and the concordance of the two-level stage together come
-nearest to the published ones, each distance in published standard errors, in large studies; and the
-median time at which 72 of 163 recur. Then many studies of 292 patients are drawn at several
+First the constants of ``simulate_published_study`` are found. Of some agreements of each stage with
+the latent severity, at one strength of that severity: the one at which the hazard ratio and the
+concordance of the two-level stage together come nearest to the published ones, each distance in
+published standard errors, in large studies without effects of cohorts. Other strengths are not
+tried. Of some median times: the one at which nearest to 72 of 163 recur, in studies of 292 patients
+with the effects of cohorts on, as they are drawn. Then studies of 292 patients are drawn at several
 strengths of level and location, and measured as the authors measured theirs: stages in two levels,
-one Cox regression each, Harrell's concordance.
+one Cox regression each, Harrell's concordance. Theirs rest on 104 patients (TNM) and 100 (BCLC).
 
-Run: python benchmarks/calibration/simulated_study.py > benchmarks/calibration/simulated_study.txt
+Run: PYTHONPATH=. python benchmarks/calibration/simulated_study.py, its output into
+benchmarks/calibration/simulated_study.txt
 """
 
 from __future__ import annotations
@@ -25,9 +28,11 @@ from times_stats.simulate import published_design as design
 from times_stats.simulate import simulate_published_study, simulate_study
 
 # Printed in the authors' scripts: hazard ratio, standard error of its log, concordance, its error.
+# TNM II-IV against I in 104 patients, BCLC B/C against A in 100.
 PUBLISHED = {"tnm": (2.0018, 0.3225, 0.589, 0.035), "bclc": (3.1497, 0.4424, 0.614, 0.023)}
 RECURRED = 72 / 163
 UPPER = {"tnm": ("II", "III", "IV"), "bclc": ("B", "C")}
+N_PUBLISHED = {"tnm": 104, "bclc": 100}
 N_LARGE, N_STUDIES = 12_000, 300
 
 
@@ -63,7 +68,10 @@ def large_study(agreement: tuple[float, float], median: float, seed: int) -> pd.
 
 def calibrate() -> None:
     """Print the fit over a grid of agreements, and recurrence over medians."""
-    print(f"Studies of {N_LARGE} patients, effect .4, location .4, stage {design._STAGE_EFFECT}")
+    print(
+        f"Two studies of {N_LARGE} patients, no effects of cohorts; effect .4, location .4, "
+        f"stage {design._STAGE_EFFECT}"
+    )
     print(f"{'stage':6} {'agreement':>9} {'HR':>6} {'C':>6} {'distance':>9}")
     for row, system in enumerate(PUBLISHED):
         log_hr, se_hr, c, se_c = (
@@ -82,10 +90,25 @@ def calibrate() -> None:
                 f"{system:6} {agreement:9.2f} {math.exp(found[0]):6.2f} {found[1]:6.3f} "
                 f"{distance:9.2f}"
             )
-    print(f"{'median':>6} {'recurred':>9}   (published {RECURRED:.3f})")
-    for median in (56, 60, 64, 68, 72):
-        rate = large_study(design._STAGE_AGREEMENT, median, 1)["event"].mean()
-        print(f"{median:6d} {rate:9.3f}")
+    print(f"\n{N_STUDIES} studies of 292 patients with effects of cohorts, effect .4, location .4")
+    print(f"{'median':>6} {'recurred':>9} {'(se)':>7}   published {RECURRED:.3f}")
+    for median in (60, 64, 66, 68, 70, 72):
+        rates = np.array([recurrence(median, seed) for seed in range(N_STUDIES)])
+        error = rates.std(ddof=1) / math.sqrt(N_STUDIES)
+        print(f"{median:6d} {rates.mean():9.3f} ({error:.3f})")
+
+
+def recurrence(median: float, seed: int) -> float:
+    """Return the share with recurrence in one study of the published size."""
+    study = simulate_study(
+        n_patients=292,
+        n_cohorts=len(design.PUBLISHED_PATIENTS.cohort_sizes),
+        location_effect=0.4,
+        stage_effect=design._STAGE_EFFECT,
+        patient_design=replace(design.PUBLISHED_PATIENTS, median_months=median),
+        seed=seed,
+    )
+    return float(study.patients["event"].mean())
 
 
 def measure() -> None:
@@ -95,7 +118,7 @@ def measure() -> None:
         f"{'effect':>6} {'location':>8} {'recurred':>15} {'HR TNM':>7} {'C TNM':>13} "
         f"{'HR BCLC':>8} {'C BCLC':>13} {'C true lp':>13}"
     )
-    for effect, location in ((0.4, 0.4), (0.0, 0.0), (0.8, 0.0), (0.0, 0.8), (0.0, math.log(3.5))):
+    for effect, location in ((0.4, 0.4), (0.0, 0.0), (0.8, 0.0), (0.0, 0.8), (0.0, 1.25)):
         rows = []
         for seed in range(N_STUDIES):
             study = simulate_published_study(
@@ -113,8 +136,8 @@ def measure() -> None:
             f"{mean[5]:6.3f} ({sd[5]:.3f})"
         )
     print("published" + " " * 11 + f"{RECURRED:.3f}", end="")
-    for hr, _, c, se in PUBLISHED.values():
-        print(f"     HR {hr:.2f}  C {c:.3f} (se {se:.3f})", end="")
+    for system, (hr, _, c, se) in PUBLISHED.items():
+        print(f"     HR {hr:.2f}  C {c:.3f} (se {se:.3f}, n {N_PUBLISHED[system]})", end="")
     print()
 
 

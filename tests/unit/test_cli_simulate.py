@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ import pytest
 
 import times_stats as ts
 from times_stats.__main__ import main
+from times_stats.errors import InputError
+from times_stats.pipeline.preparation import LEAST_FOLLOWED
+from times_stats.pipeline.simulated_files import write_simulated_study
 from times_stats.simulate import PatientDesign, simulate_study
 
 CELLS = ("--level", "cells", "--patients", "20", "--front-share", "0.5", "--exclusion", "0.2")
@@ -141,6 +145,42 @@ def test_a_folder_in_use_is_left_alone(tmp_path, capsys):
     assert simulate(tmp_path / "no" / "where") == 2
     assert "is missing: make it" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_folder_we_stand_in_will_do(tmp_path, monkeypatch):
+    out = tmp_path / "here"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    file = write_simulated_study(simulate_study(n_patients=20, seed=1), out=".")
+    assert len(ts.read_study(file).patients) == 20
+    assert (out / "truth.json").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+@pytest.mark.parametrize("name", ["spleen \U0001f52c", 'a "b" \\ \n', "del \x7f", "H\u00e9patite"])
+def test_name_in_any_script_is_read_back(name, tmp_path):
+    simulated = simulate_study(n_patients=20, seed=1)
+    file = write_simulated_study(simulated, out=tmp_path / "s", name=name)
+    assert tomllib.loads(file.read_text(encoding="utf-8"))["study"]["name"] == name
+
+
+def test_name_that_no_file_can_hold_is_refused(tmp_path):
+    simulated = simulate_study(n_patients=20, seed=1)
+    with pytest.raises(InputError, match="which UTF-8 cannot write: leave the character out"):
+        write_simulated_study(simulated, out=tmp_path / "s", name="\ud83d")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("follow_up", "horizon"),
+    [((20.0, 80.0), 24.0), ((5.0, 25.0), 12.0), ((20.0, 20.0), 16.0), ((2.0, 6.0), 3.2)],
+)
+def test_horizon_fits_the_follow_up(follow_up, horizon, tmp_path):
+    design = PatientDesign(follow_up=follow_up)
+    simulated = simulate_study(n_patients=100, patient_design=design, seed=1)
+    study = ts.read_study(write_simulated_study(simulated, out=tmp_path / "s"))
+    assert study.horizon == horizon
+    assert (study.patients["time"] > horizon).sum() >= LEAST_FOLLOWED
 
 
 def test_unreadable_numbers_exit_2(tmp_path, capsys):

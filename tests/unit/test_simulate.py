@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,12 @@ from times_stats.datasets import load_times_published
 from times_stats.errors import InputError
 from times_stats.evaluation import concordance_harrell
 from times_stats.rivals.cox import RidgeCox
-from times_stats.simulate import PatientDesign, simulate_published_study, simulate_study
+from times_stats.simulate import (
+    PatientDesign,
+    simulate_cells,
+    simulate_published_study,
+    simulate_study,
+)
 from times_stats.simulate.image_noise import PUBLISHED_ICC
 
 
@@ -86,8 +93,35 @@ def test_missing_block_is_one_set_of_patients_and_markers():
 
 
 def test_one_region_has_no_location():
-    study = simulate_study(n_patients=30, regions=1, location_effect=1.0, seed=7)
+    study = simulate_study(n_patients=30, regions=1, seed=7)
     assert (study.truth["location_index"] == 0).all()
+    with pytest.raises(InputError, match="location_effect is 1, and one region has no location"):
+        simulate_study(n_patients=30, regions=1, location_effect=1.0, seed=7)
+
+
+@pytest.mark.parametrize("simulate", [simulate_study, simulate_cells, simulate_published_study])
+@pytest.mark.parametrize("seed", [1.5, "1", True, -1, None])
+def test_seed_is_a_whole_number(simulate, seed):
+    with pytest.raises(InputError, match=f"seed is {seed!r}: give a whole number from 0 on"):
+        simulate(seed=seed)
+
+
+def test_truth_holds_every_argument():
+    options = {"n_patients": 12, "markers": 3, "regions": 4, "n_cohorts": 2, "missing_block": True}
+    truth = simulate_study(**options, batch_effect=0.1, seed=np.int64(8)).truth
+    assert set(inspect.signature(simulate_study).parameters) <= set(truth)
+    assert {name: truth[name] for name in options} == options
+    assert (truth["batch_effect"], truth["seed"]) == (0.1, 8)
+    published = simulate_published_study(n_images=2, seed=3).truth
+    assert set(inspect.signature(simulate_study).parameters) <= set(published)
+    assert (published["n_patients"], published["markers"], published["n_cohorts"]) == (292, 5, 6)
+
+
+def test_times_are_in_tenths_of_a_month():
+    design = PatientDesign(median_months=1.0)
+    time = simulate_study(n_patients=300, patient_design=design, seed=2).patients["time"]
+    np.testing.assert_allclose(time * 10, np.round(time * 10), rtol=1e-12)
+    assert time.min() == 0.1
 
 
 def test_every_fault_is_listed():
@@ -171,6 +205,70 @@ def test_reliability_of_each_region_is_the_one_asked_for():
         assert share == pytest.approx(asked, abs=0.03)
         slope = np.polyfit(truth[marker, region], values, 1)[0]
         assert slope == pytest.approx(1.0, abs=0.06)
+
+
+@pytest.mark.parametrize("image_icc", [1.0, 0.6])
+def test_reliability_is_that_of_one_image_before_images_scatter(image_icc):
+    """Errors are found against the same images read without; image_icc 1 has no scatter at all."""
+    n, k, asked = 4000, 3, np.array([0.4, 0.9])  # invasive front, tumour centre: in sorted order
+    options = {"n_patients": n, "markers": 1, "n_images": k, "image_icc": image_icc, "seed": 15}
+    exact, read = (
+        np.log(simulate_study(**options, **extra).measurements["value"].to_numpy())
+        for extra in ({}, {"reliability": (0.9, 0.4)})
+    )
+    error = (read - exact).reshape(n, k, 2)
+    study = simulate_study(n_patients=n, markers=1, seed=15)
+    truth = np.log(study.measurements["value"].to_numpy()).reshape(n, 2)
+    of_mean = k * asked / (1 + (k - 1) * asked)
+    readings = [(truth + error[:, image], asked) for image in range(k)]
+    for reading, expected in [*readings, (truth + error.mean(axis=1), of_mean)]:
+        for region in (0, 1):
+            rho = np.corrcoef(truth[:, region], reading[:, region])[0, 1]
+            se = 2 * rho * (1 - rho**2) / np.sqrt(n)
+            assert abs(rho**2 - expected[region]) < 3.5 * se
+    if image_icc == 1.0:
+        np.testing.assert_allclose(exact.reshape(n, k, 2), truth[:, None].repeat(k, 1), rtol=1e-12)
+
+
+def left_of_level(**options):
+    """Correlation of true level and measured location, given the measured level; its se."""
+    n, k = 4000, options.get("n_images", 1)
+    study = simulate_study(n_patients=n, markers=1, seed=16, **options)
+    values = study.measurements["value"].to_numpy().reshape(n, k, 2)
+    level = np.log(values.mean(axis=2)).mean(axis=1)
+    location = np.log(values[..., 1] / values[..., 0]).mean(axis=1)
+    rest = [
+        y - np.polyval(np.polyfit(level, y, 1), level)
+        for y in (study.truth["levels"]["M1"].to_numpy(), location)
+    ]
+    return np.corrcoef(*rest)[0, 1], 1 / np.sqrt(n)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_images": 3, "image_icc": 0.5},
+        {"n_cohorts": 40, "batch_effect": 0.5},
+        {"reliability": 0.9, "region_shift": 1.0},
+    ],
+)
+def test_what_does_not_mix_level_and_location(options):
+    correlation, se = left_of_level(**options)
+    assert abs(correlation) < 3.5 * se
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reliability": (0.9, 0.4)},
+        {"region_spread": (1.0, 2.0)},
+        {"region_spread": 2.0},
+        {"region_shift": (0.0, 1.0)},
+    ],
+)
+def test_what_mixes_level_and_location(options):
+    correlation, se = left_of_level(**options)
+    assert abs(correlation) > 10 * se
 
 
 def test_spread_shift_and_batch_are_exactly_what_the_truth_says():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +47,12 @@ def test_shape_and_keys(study):
     assert set(study.cells["region"]) == set(REGIONS)
     assert set(study.cells["cell_type"]) == {*IMMUNE, "tumour", "stroma"}
     check_cells(cells_from_frame(study.cells), patient_ids=study.patients["patient_id"].tolist())
+
+
+def test_truth_holds_every_argument(study):
+    assert set(inspect.signature(simulate_cells).parameters) <= set(study.truth)
+    named = ("n_patients", "n_images", "markers", "n_cohorts", "seed")
+    assert [study.truth[name] for name in named] == [10, 1, 2, 1, 3]
 
 
 def test_same_seed_same_study(study):
@@ -286,6 +294,8 @@ def test_options_that_cannot_be_are_named(options, message):
         ({"front_share": 1.0}, "front_share is 1.0: give a share between 0 and 1"),
         ({"exclusion": 1.5}, "exclusion is 1.5: give a share from 0 to 1"),
         ({"purity": 0.4}, "purity is 0.4: give a share above 0.5"),
+        ({"nest_radius": 5.0}, "nest_radius is 5: give at least 33.3333 um"),
+        ({"nest_radius": 40.0, "front_width": 90.0}, "nest_radius is 40: give at least 45 um"),
         ({"cluster_size": -1.0}, "cluster_size is -1.0: give a number from 0 on"),
         ({"level": float("nan"), "level_sd": -1.0}, "level is nan.*level_sd is -1.0"),
     ],

@@ -20,7 +20,8 @@ from times_stats.simulate.simulated import SimulatedStudy
 from times_stats.tables.cell_opening import cells_from_frame
 from times_stats.tables.cell_writing import write_cells
 
-_HORIZON = 24
+_HORIZON = 24.0  # months, at most
+_OF_FOLLOW_UP = 0.8  # of the mean time of censoring, so that enough are followed beyond
 _STUDY = """\
 [study]
 name = {name}
@@ -67,9 +68,10 @@ def write_simulated_study(
         From `simulate_study`, `simulate_cells` or `simulate_published_study`.
     out : path
         A new or empty folder: ``study.toml``, ``patients.csv``, ``measurements.csv`` or
-        ``cells.parquet``; ``truth.csv`` has one row per patient, ``truth.json`` the rest.
+        ``cells.parquet``; ``truth.csv`` has one row per patient, ``truth.json`` the rest. The
+        horizon is 24 months, or four fifths of the mean follow-up where that is shorter.
     name : str
-        Name of the study.
+        Name of the study, in any script.
 
     Returns
     -------
@@ -79,8 +81,8 @@ def write_simulated_study(
     Raises
     ------
     InputError
-        If `out` is a file or holds files, or the folder it is to lie in is missing. Nothing is
-        written then.
+        If `out` is a file or holds files, the folder it is to lie in is missing, or `name` is no
+        text that a file can hold. Nothing is written then.
 
     Examples
     --------
@@ -94,13 +96,18 @@ def write_simulated_study(
     """
     out = Path(out)
     check_new_folder(out)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.resolve().parent) as made:
+    quoted = _toml_string(name)
+    target = out.resolve()  # "." has neither a name nor a parent of its own
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as made:
         folder = Path(made) / "study"
         folder.mkdir()
-        _write_tables(simulated, folder, name)
-        if out.exists():
-            out.rmdir()
-        shutil.move(folder, out)
+        _write_tables(simulated, folder, quoted)
+        if target.exists():
+            # the folder stays, for it may be the one we stand in
+            for path in sorted(folder.iterdir()):
+                shutil.move(path, target / path.name)
+        else:
+            shutil.move(folder, target)
     return out / "study.toml"
 
 
@@ -132,7 +139,24 @@ def check_new_folder(out: Path) -> None:
         raise InputError(f"the folder {out.parent} is missing: make it, or name another one")
 
 
-def _write_tables(simulated: SimulatedStudy, folder: Path, name: str) -> None:
+def _toml_string(name: str) -> str:
+    """Return a TOML basic string: JSON's, but without the surrogate pairs of its escapes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"name is {name!r}, which UTF-8 cannot write: leave the character out"
+        ) from error
+    # TOML forbids a bare DEL, which JSON allows
+    return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _horizon(follow_up: tuple[float, float]) -> float:
+    """Return months that fit the follow-up."""
+    return min(_HORIZON, float(f"{_OF_FOLLOW_UP * sum(follow_up) / 2:.3g}"))
+
+
+def _write_tables(simulated: SimulatedStudy, folder: Path, quoted: str) -> None:
     truth = simulated.truth
     tissue = _MEASUREMENTS
     if simulated.cells is None:
@@ -147,8 +171,8 @@ def _write_tables(simulated: SimulatedStudy, folder: Path, name: str) -> None:
     text = json.dumps(rest, indent=1, allow_nan=False)
     (folder / "truth.json").write_text(text + "\n", encoding="utf-8")
     settings = _STUDY.format(
-        name=json.dumps(name),
-        horizon=_HORIZON,
+        name=quoted,
+        horizon=f"{_horizon(truth['patient_design'].follow_up):g}",
         seed=truth["seed"],
         tissue=tissue,
         markers=json.dumps(sorted(truth["levels"].columns)),

@@ -15,6 +15,7 @@ from times_stats.simulate.patient_outcomes import (
     PatientDesign,
     check_counts,
     check_effects,
+    check_seed,
     correlated_levels,
     patient_ids,
     simulate_patients,
@@ -91,13 +92,13 @@ def simulate_cells(
         ``expected_intensity`` (DataFrame patient x marker, cells per mm^2 of an image, without the
         scatter of images), ``expected_shares`` (DataFrame patient x (marker, region)), ``images``
         (DataFrame, one row per image: ``tumour_share`` and the area of each region, mm^2) and
-        ``tissue_design``.
+        every other keyword argument as given.
 
     Raises
     ------
     InputError
-        If a count is too small, an option is out of its range, or the nests leave no room for a
-        compartment.
+        If a count is too small, the seed is no whole number from 0 on, an option is out of its
+        range, or the nests leave no room for a compartment.
 
     References
     ----------
@@ -122,6 +123,7 @@ def simulate_cells(
         n_images=n_images,
     )
     check_effects(faults, effect=effect, location_effect=location_effect, stage_effect=stage_effect)
+    check_seed(seed, faults=faults)
     faults.raise_if_any()
     icc = check_image_icc(image_icc, markers=markers, faults=faults)
     faults.raise_if_any()

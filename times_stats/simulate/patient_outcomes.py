@@ -35,7 +35,8 @@ class PatientDesign:
     shape : float
         Shape of the Weibull baseline.
     follow_up : tuple of float
-        Censoring is uniform between these months.
+        Censoring is uniform between these months. Times are rounded to a tenth of a month, and are
+        at least .1; whether the event came first is settled before rounding.
     stage_agreement : tuple of float
         Correlation of the grade behind ``tnm`` and behind ``bclc`` with the latent severity that
         the hazard depends on; 0 for a stage that says nothing, 1 for one that says all.
@@ -124,6 +125,27 @@ def check_counts(
             f"cohort_sizes names {len(sizes)} cohorts of {sum(sizes)} patients, and the study has "
             f"{n_cohorts} of {n_patients}: set n_cohorts and n_patients to match"
         )
+
+
+def check_seed(seed: object, *, faults: Faults) -> None:
+    """Record a seed that is no whole number from 0 on.
+
+    Parameters
+    ----------
+    seed : object
+        What was given.
+    faults : Faults
+        Collects what is wrong.
+
+    Examples
+    --------
+    >>> faults = Faults()
+    >>> check_seed(1.5, faults=faults)
+    >>> faults.messages
+    ['seed is 1.5: give a whole number from 0 on']
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        faults.add(f"seed is {seed!r}: give a whole number from 0 on")
 
 
 def check_effects(faults: Faults, **effects: float) -> None:
@@ -304,7 +326,10 @@ def simulate_patients(
         "stage_effect": stage_effect,
         "shape": design.shape,
         "scale": scale,
-        "seed": seed,
+        "n_patients": n,
+        "markers": levels.shape[1],
+        "n_cohorts": n_cohorts,
+        "seed": int(seed),
         "patient_design": design,
     }
     return patients, cohort, truth

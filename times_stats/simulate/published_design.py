@@ -15,9 +15,10 @@ VALIDATION = (47, 46, 46, 46, 46)  # 231 over five cohorts; their sizes are not 
 _TNM = (56, 73, 18, 17)  # patients of stage I, II, III, IV
 _BCLC = (0, 26, 19, 85)  # and of 0, A, B, C
 
-# Calibrated in benchmarks/calibration/simulated_study.py: recurrence in 72 of 163 patients, and
-# TNM II-IV against I, BCLC B/C against A as near to the published hazard ratios *and* concordances
-# as one strength of each can come.
+# From benchmarks/calibration/simulated_study.py: of the medians tried there, the one at which
+# nearest to 72 of 163 recur, with effects of cohorts; of the agreements tried at this effect of
+# the severity, those at which TNM II-IV against I and BCLC B/C against A come nearest to the
+# published hazard ratios *and* concordances. Other effects of the severity were not tried.
 _MEDIAN_MONTHS = 68.0
 _STAGE_EFFECT = 1.2
 _STAGE_AGREEMENT = (0.55, 0.85)
@@ -49,15 +50,17 @@ def simulate_published_study(
 
     61 patients of the discovery and 231 of five validation cohorts, five markers in two regions,
     four images a patient (published: three to five) whose scatter is that of the five genes in
-    multi-region liver cancer. About 44 % of the patients recur (published: 72 of 163). Stages have
-    the published frequencies. TNM at II or above has a hazard ratio of 2.2 and a concordance of
-    .584, BCLC B or C 4.5 and .588; published are 2.0 and .589, and 3.15 and .614, a pair that no
-    single strength gives. Measured in ``benchmarks/calibration/simulated_study.txt``, which also
-    shows what other effects of level and location do to these numbers.
+    multi-region liver cancer. As many recur, about, as in the paper: 72 of 163. Stages have the
+    published frequencies. Published are a hazard ratio of 2.00 and a concordance of .589 for TNM
+    at II or above, in 104 patients, and of 3.15 and .614 for BCLC B or C, in 100. None of the
+    agreements between stage and severity that were tried, at one effect of the severity, gives
+    both of BCLC: its hazard ratio is too large here, and its concordance too small. What the
+    simulated studies give is in ``benchmarks/calibration/simulated_study.txt``: 300 studies at each
+    of five pairs of effects.
 
     How much level and location tell is not taken from the paper: its hazard ratio of 88 per unit
-    of the score (3.5 per standard deviation) comes from patients who probably include those that
-    the score was trained on. Choose them.
+    of the score comes from patients who probably include those that the score was trained on.
+    Choose them.
 
     Parameters
     ----------

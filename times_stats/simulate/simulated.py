@@ -15,7 +15,8 @@ class SimulatedStudy:
     Attributes
     ----------
     patients : DataFrame
-        Columns patient_id, cohort, time (months), event, tnm, bclc; sorted by patient_id.
+        Columns patient_id, cohort, time (months, rounded to a tenth, at least .1), event, tnm,
+        bclc; sorted by patient_id.
     measurements : DataFrame
         Long table patient_id, region, marker, value (arbitrary staining unit, positive), with
         image_id where there are images. Of a study with cells: cells per mm^2 in the true

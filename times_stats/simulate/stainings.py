@@ -16,6 +16,7 @@ from times_stats.simulate.patient_outcomes import (
     PatientDesign,
     check_counts,
     check_effects,
+    check_seed,
     correlated_levels,
     patient_ids,
     simulate_patients,
@@ -58,7 +59,9 @@ def simulate_study(
 
     What is measured may be a worse picture of that. In this order: images scatter around their
     patient, a region is read with an error, is stretched, is shifted, and every cohort stains
-    differently. The hazard never depends on any of these.
+    differently. The hazard never depends on any of these. A reliability or a shift that differs
+    between regions, and any spread other than 1, mix level and location as measured; images,
+    batches and a shift of all regions do not, and a common reliability hardly does.
 
     Parameters
     ----------
@@ -73,7 +76,8 @@ def simulate_study(
         amounts, itself scaled to standard deviation 1 in the population).
     location_effect : float, default 0.0
         Log hazard ratio per standard deviation of the location index: how much of marker M1 sits
-        in the first region rather than in the others (centred log share of that region).
+        in the first region rather than in the others (centred log share of that region). Must be
+        0 where there is one region.
     stage_effect : float, default 0.3
         Log hazard ratio per standard deviation of the latent severity behind tnm and bclc.
     n_cohorts : int, default 1
@@ -88,8 +92,10 @@ def simulate_study(
         each; it holds for log amounts and log shares alike. By default that of five genes in
         multi-region liver cancer, in turn: .84, .69, .52, .65, .89.
     reliability : float or sequence of float, default 1.0
-        Of all regions, or of each: variance of the true log values between patients as a share
-        of that of the measured ones.
+        Of all regions, or of each: variance of the patients' true log values as a share of that
+        plus the variance of the error with which one image is read. It is the reliability of one
+        image, before images scatter and before batches: every image is read with an error of its
+        own, so the mean of k log readings has ``k r / (1 + (k - 1) r)``, scatter left out.
     region_spread : float or sequence of float, default 1.0
         Factor that stretches the log values of a region around 4, the mean log amount.
     region_shift : float or sequence of float, default 0.0
@@ -109,14 +115,15 @@ def simulate_study(
         also holds ``true_values`` (DataFrame patient x (marker, region): what would be measured
         of the patient without images, errors, stretches, shifts or batches), ``batch_shift``
         (DataFrame cohort x marker, log scale), ``image_icc`` (Series by marker, or None),
-        ``reliability``, ``region_spread`` and ``region_shift`` (Series by region).
+        ``reliability``, ``region_spread`` and ``region_shift`` (Series by region), and every other
+        keyword argument as given.
 
     Raises
     ------
     InputError
-        If a count is too small, a block is asked to be missing of a single marker, an option is
-        out of its range or does not have one value per region, or a single cohort is to have
-        batches.
+        If a count is too small, the seed is no whole number from 0 on, a single region is to have
+        an effect of location, a block is asked to be missing of a single marker, an option is out
+        of its range or does not have one value per region, or a single cohort is to have batches.
 
     References
     ----------
@@ -145,7 +152,13 @@ def simulate_study(
         n_images=n_images,
     )
     check_effects(faults, effect=effect, location_effect=location_effect, stage_effect=stage_effect)
+    check_seed(seed, faults=faults)
     faults.raise_if_any()
+    if regions == 1 and location_effect != 0:
+        faults.add(
+            f"location_effect is {location_effect:g}, and one region has no location: raise "
+            "regions, or set location_effect to 0"
+        )
     if missing_block and markers < 2:
         faults.add("missing_block needs at least two markers: raise markers")
     icc = check_image_icc(image_icc, markers=markers, faults=faults)
@@ -206,6 +219,7 @@ def simulate_study(
         "image_icc": pd.Series(icc, index=names) if has_images else None,
         **{name: pd.Series(given, index=places) for name, given in reading.items()},
         "batch_effect": batch_effect,
+        "regions": regions,
         "n_images": n_images,
         "missing_block": missing_block,
     }

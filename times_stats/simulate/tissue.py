@@ -18,6 +18,7 @@ _SQUARE_MICROMETRES = 1e6  # in a mm^2
 _LEAST_SHARE = 0.05  # of the window, of each compartment
 _TRIES = 30
 _RADIUS_SPREAD = 0.2
+_SIDE_PER_RADIUS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class TissueDesign:
     tumour_share : float
         Least share of the window that nests cover.
     nest_radius : float
-        Median radius of the discs that nests are unions of, micrometres.
+        Median radius of the discs that nests are unions of, micrometres; at least half of
+        `front_width` and a thirtieth of `side`.
     front_width : float
         The invasive front reaches this far to both sides of the boundary, micrometres.
     tumour_intensity, stroma_intensity : float
@@ -103,6 +105,14 @@ class TissueDesign:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 faults.add(f"{name} is {value}: give a number from 0 on")
+        if not faults:
+            # below, nests are all front, or so many that drawing them takes minutes
+            least = max(self.front_width / 2, self.side / _SIDE_PER_RADIUS)
+            if self.nest_radius < least:
+                faults.add(
+                    f"nest_radius is {self.nest_radius:g}: give at least {least:g} um, which is "
+                    f"half of front_width or 1/{_SIDE_PER_RADIUS} of side, or lower these"
+                )
         faults.raise_if_any("tissue")
 
     @property
