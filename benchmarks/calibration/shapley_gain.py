@@ -75,10 +75,7 @@ def main() -> None:
     for metric in ("concordance", "log_density"):
         for name, (effect, ratio) in CASES.items():
             table = pd.DataFrame(
-                [
-                    one_study(effect, ratio, metric, number)
-                    for number in range(settings.studies)
-                ]
+                [one_study(effect, ratio, metric, number) for number in range(settings.studies)]
             )
             rows.append(
                 {

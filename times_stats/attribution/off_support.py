@@ -164,7 +164,7 @@ def _once(values: FloatArray) -> FloatArray:
     order = np.argsort(which, kind="stable")
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     number = np.arange(len(values)) - starts
-    return values[np.sort(order[number % copies == 0])]
+    return np.asarray(values[np.sort(order[number % copies == 0])])
 
 
 def _thin(values: FloatArray, rng: np.random.Generator) -> FloatArray:
