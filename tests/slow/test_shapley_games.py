@@ -38,7 +38,7 @@ def test_shares_are_rare_where_nothing_predicts():
 
 
 def test_the_number_of_jobs_changes_nothing():
-    one = play(1, effect=0.4, n_refits=4, metric="log_density")
-    two = play(1, effect=0.4, n_refits=4, metric="log_density", jobs=2)
+    one = play(1, effect=0.4, n_refits=20, metric="log_density")
+    two = play(1, effect=0.4, n_refits=20, metric="log_density", jobs=2)
     pd.testing.assert_frame_equal(one.players, two.players)
     pd.testing.assert_frame_equal(one.totals, two.totals)

@@ -1,7 +1,8 @@
-"""Performance games: coalitions fitted on fixed folds, their scores, shares and interaction."""
+"""Performance games: coalitions fitted on fixed folds, their scores and shares."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from times_stats.attribution.coalition_cox import fit_subset
+from times_stats.attribution.coalition_play import play_game
 from times_stats.attribution.coalition_scores import build_score
 from times_stats.attribution.performance_game import performance_shapley
 from times_stats.attribution.player_columns import design_folds, find_players
@@ -250,6 +252,8 @@ def test_the_player_that_carries_the_hazard_gets_the_gain(data):
     assert table["share"].sum() == pytest.approx(1.0)
     assert table.loc["A in rim", "share"] > 0.8
     assert "Of the gain: core" in result.statement
+    assert "nteraction" not in result.statement
+    assert result.totals["quantity"].to_list() == ["none", "all", "gain"]
 
 
 def test_shares_are_only_given_where_there_is_a_gain():
@@ -257,7 +261,10 @@ def test_shares_are_only_given_where_there_is_a_gain():
     gain = total(result, "gain")
     assert gain["lower"] <= 0
     assert result.players[["share", "share_lower", "share_upper"]].isna().all(axis=None)
-    assert "shares are not given" in result.statement
+    told = "Shares are not given: the interval of the gain is not above 0."
+    assert told in result.statement
+    assert told in result.notes
+    assert "Of the gain" not in result.statement
 
 
 @pytest.mark.parametrize("metric", ["concordance", "log_density"])
@@ -340,7 +347,12 @@ def test_resamples_keep_stage_and_cohort(data, game):
     )
     y = y.assign(cohort=np.where(np.arange(120) % 2, "north", "south"))
     result = play(
-        (X, y, folds), game=game, stages=stages, n_refits=2, n_resamples=20, metric="log_density"
+        (X[["A"]], y, folds),
+        game=game,
+        stages=stages,
+        n_refits=20,
+        n_resamples=20,
+        metric="log_density",
     )
     assert result.n_failed_refits == 0
     assert total(result, "none")["refit_se"] > 0
@@ -355,17 +367,6 @@ def test_sampled_coalitions_are_near_the_exact_values(data):
     z = (found.players["estimate"] - exact.players["estimate"]) / found.players["monte_carlo_se"]
     assert z.abs().max() < 4.5
     assert "of 2^4 coalitions were fitted, along 80 orders" in " ".join(found.notes)
-
-
-def test_an_interaction_is_signed():
-    def product(z):
-        return 1.2 * np.sign(z["A", "core"]) * np.sign(z["A", "rim"])
-
-    together = play(study(400, seed=1, log_hazard=product))
-    assert total(together, "interaction")["lower"] > 0.05
-    apart = play(study(400, seed=2, log_hazard=lambda z: 0.8 * (z["A", "core"] + z["B", "rim"])))
-    assert total(apart, "interaction")["estimate"] < 0
-    assert apart.best_additive == "ridge_cox"
 
 
 def test_copies_of_a_patient_stay_on_one_side_of_every_fold(data):
@@ -389,11 +390,13 @@ def test_copies_of_a_patient_stay_on_one_side_of_every_fold(data):
 
 def test_refits_give_intervals_of_their_own(data):
     without = play(data, metric="log_density")
-    found = play(data, metric="log_density", n_refits=5)
+    found = play(data, metric="log_density", n_refits=20)
     assert without.players["refit_se"].isna().all()
     assert (found.players["refit_se"] > 0).all()
     middle = (found.players["refit_lower"] + found.players["refit_upper"]) / 2
     np.testing.assert_allclose(middle, found.players["estimate"])
+    reach = (found.players["refit_upper"] - middle) / found.players["refit_se"]
+    np.testing.assert_allclose(reach, 2.0930240544082634)  # t of 19 degrees of freedom at .975
     pd.testing.assert_series_equal(found.players["lower"], without.players["lower"])
     assert found.n_failed_refits == 0
     assert "from refitted resamples" in found.statement
@@ -404,12 +407,96 @@ def test_resamples_that_cannot_be_played_are_counted_and_withhold_the_interval()
     few = y.assign(event=0)
     few.iloc[:11, few.columns.get_loc("event")] = 1
     few.iloc[:11, few.columns.get_loc("time")] = np.arange(2.0, 24.0, 2.0)
-    labels = (np.arange(40) % 2)[None]
-    result = play((X, few, labels), metric="log_density", n_refits=10, n_resamples=20)
-    assert result.n_failed_refits > 1
+    # all events but one are in one fold; a third of the resamples miss that one
+    labels = (np.arange(40) < 10).astype(int)[None]
+    result = play((X, few, labels), metric="log_density", n_refits=20, n_resamples=20)
+    failed = result.n_failed_refits
+    assert failed > 1
     assert result.players["refit_se"].isna().all()
-    assert f"{result.n_failed_refits} of 10 refitted resamples" in " ".join(result.notes)
+    assert result.players["share"].isna().all()
+    notes = " ".join(result.notes)
+    assert f"{failed} of 20 refitted resamples had no game to play: " in notes
+    assert f"a training set without events ({failed})" in notes
+    withheld = f"Shares are not given: {failed} of 20 refitted resamples had no game."
+    assert withheld in notes
+    assert withheld in result.statement
     assert "conditional on the fitted models" in result.statement
+
+
+def refits_of(n_failed, factor):
+    """Refits with the gain of the sample times a factor, the last of them without a game."""
+    kept = []
+
+    def play_resample(plan, table, labels, groups, number):
+        if number >= 20 - n_failed:
+            return "a training set without events" if number % 2 else "no event by the horizon"
+        if not kept:
+            none = np.empty((0, len(table)))
+            rows = np.arange(len(table))
+            kept.append(play_game(plan, table, rows, labels, groups, resamples=none))
+        own = kept[0].shapley
+        spread = 1.0 + factor * (number - 9.5)
+        full = own.empty + spread * (own.full - own.empty)
+        return replace(kept[0], shapley=replace(own, full=full, values=own.values * spread))
+
+    return play_resample
+
+
+@pytest.mark.parametrize(
+    ("n_failed", "factor", "why"),
+    [
+        (0, 0.01, ""),
+        (1, 0.01, ""),
+        (2, 0.01, "2 of 20 refitted resamples had no game"),
+        (0, 0.5, "the interval of the gain from refitted resamples is not above 0"),
+    ],
+)
+def test_refits_that_fail_or_vary_withhold_the_shares(data, monkeypatch, n_failed, factor, why):
+    monkeypatch.setattr(
+        "times_stats.attribution.performance_game.play_resample", refits_of(n_failed, factor)
+    )
+    result = play(data, n_refits=20, n_resamples=100)
+    assert total(result, "gain")["lower"] > 0
+    assert result.n_failed_refits == n_failed
+    assert result.players["share"].isna().all() == bool(why)
+    assert ("Of the gain" in result.statement) == (not why)
+    assert (f"Shares are not given: {why}." in result.notes) == bool(why)
+    if n_failed == 2:
+        assert (
+            "2 of 20 refitted resamples had no game to play: no event by the horizon (1), a"
+            " training set without events (1)." in result.notes
+        )
+
+
+def test_other_errors_of_a_refit_are_not_swallowed(data, monkeypatch):
+    whole = play_game
+
+    def broken(*arguments, resamples):
+        if len(resamples) == 0:
+            raise InputError("a fault of another kind")
+        return whole(*arguments, resamples=resamples)
+
+    monkeypatch.setattr("times_stats.attribution.coalition_play.play_game", broken)
+    with pytest.raises(InputError, match="a fault of another kind"):
+        play(data, n_refits=20)
+
+
+@pytest.mark.parametrize("game", ["marker_region", "level_location"])
+def test_markers_missing_for_some_patients_are_refused(data, game):
+    X, y, folds = data
+    gaps = X.copy()
+    gaps.iloc[:2] = np.nan
+    assert play((gaps, y, folds), game=game, n_resamples=20).n == 118
+    gaps.loc[gaps.index[2:42], ("B", "rim")] = np.nan
+    with pytest.raises(
+        InputError, match=r"B is incomplete in 40 of 118 patients \(P002.*leave out these patients"
+    ):
+        play((gaps, y, folds), game=game)
+    levels = X.T.groupby(level="marker").mean().T
+    levels.iloc[5, 0] = np.nan
+    if game == "level_location":
+        with pytest.raises(InputError, match=r"A is incomplete in 1 of 120 patients \(P005\)"):
+            play(data, game=game, levels=levels)
 
 
 def test_a_level_that_is_not_identified_is_named(data):
@@ -431,7 +518,9 @@ def test_a_level_that_is_not_identified_is_named(data):
         ({"horizon": 500.0}, "longest follow-up"),
         ({"horizon": 500.0, "metric": "log_density"}, "follow-up ends at"),
         ({"confidence_level": 95.0}, "confidence_level is 95"),
-        ({"n_refits": 1}, "n_refits is 1"),
+        ({"n_refits": 1}, "n_refits is 1: give 0 for none, or 20 or more"),
+        ({"n_refits": 19}, "n_refits is 19"),
+        ({"n_refits": -1}, "n_refits is -1"),
         ({"n_resamples": 1}, "n_resamples is 1"),
         ({"strata": ["a", "b"]}, r"strata have shape \(2,\): give one for each of 120 patients"),
         ({"levels": pd.DataFrame({"A": [1.0]})}, "levels and features are not of the same"),

@@ -207,6 +207,54 @@ def test_hybrids_of_independent_groups_are_like_patients_and_of_correlated_ones_
     assert mean_fraction(0.9, pairs) == pytest.approx(0.05, abs=0.02)
 
 
+def tied(n_values, *, seed, n=150):
+    return pd.DataFrame(spawn_rng(seed, "tied").integers(n_values, size=(n, 2)).astype(float))
+
+
+def twice(table):
+    return pd.concat([table, table], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda seed: tied(2, seed=seed),
+        lambda seed: tied(5, seed=seed),
+        lambda seed: tied(5, seed=seed, n=40),
+        lambda seed: twice(tied(5, seed=seed)),
+        lambda seed: twice(correlated(0.0, n=150, seed=seed)),
+    ],
+    ids=["two values", "five values", "five values, few rows", "tied rows twice", "rows twice"],
+)
+def test_ties_of_independent_columns_do_not_make_hybrids_look_strange(draw):
+    fractions = []
+    for seed in range(10):
+        X = draw(seed)
+        groups = {str(j): np.array([j]) for j in range(X.shape[1])}
+        found = off_support_fraction(X, X, groups=groups, n_hybrids=1000, rng=spawn_rng(seed))
+        fractions.append(found.fraction)
+    # sd of one fraction is about .02, of the mean of 10 less than .01
+    assert np.mean(fractions) < 0.07
+
+
+def test_dependence_is_seen_through_ties_and_copies():
+    shared = spawn_rng(1, "shared").integers(5, size=150).astype(float)
+    groups = {"a": np.array([0]), "b": np.array([1])}
+    X = pd.DataFrame({"a": shared, "b": shared})
+    for table in (X, twice(X)):
+        found = off_support_fraction(table, table, groups=groups, rng=spawn_rng(1))
+        # two of independent rows differ with probability .8
+        assert found.fraction == pytest.approx(0.8, abs=0.05)
+    single = {str(j): np.array([j]) for j in range(6)}
+    X = correlated(0.9, n=150, seed=1)
+    once, again = (
+        off_support_fraction(table, table, groups=single, rng=spawn_rng(1))
+        for table in (X, twice(X))
+    )
+    assert once.limit == pytest.approx(again.limit)
+    assert again.fraction == pytest.approx(once.fraction, abs=0.05)
+
+
 def test_off_support_does_not_depend_on_the_scale_of_the_markers():
     X = correlated(0.5, n=80, seed=1)
     groups = {"a": np.arange(3), "b": np.arange(3, 6)}
@@ -262,6 +310,24 @@ def test_a_prediction_that_is_none(cohort, predict, message):
     X, _ = cohort
     with pytest.raises(InputError, match=message):
         prediction_shapley(predict, X, X, groups=BY_MARKER)
+
+
+def test_the_background_is_checked_before_anything_is_predicted(cohort):
+    X, _ = cohort
+
+    def predict(table):
+        raise AssertionError("predicted")
+
+    for play in (prediction_shapley, sum_feature_shapley):
+        with pytest.raises(InputError, match="background has 19 patients"):
+            play(predict, X, X[:19], groups=BY_MARKER)
+
+
+def test_the_order_of_the_background_columns_changes_nothing(cohort):
+    X, model = cohort
+    moved = prediction_shapley(model.predict, X, X[X.columns[::-1]], groups=BY_MARKER)
+    kept = prediction_shapley(model.predict, X, X, groups=BY_MARKER)
+    assert moved.off_support == kept.off_support
 
 
 def test_other_faults(cohort):

@@ -1,4 +1,4 @@
-"""One play of a performance game: every coalition fitted, and the boosted models beside them."""
+"""One play of a performance game: every coalition fitted on the same folds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,8 @@ from times_stats.attribution.coalition_cox import fit_subset
 from times_stats.attribution.coalition_scores import Metric, Score, build_score
 from times_stats.attribution.coalitions import ShapleyValues, shapley_values
 from times_stats.attribution.player_columns import FoldDesign, Players, design_folds
-from times_stats.boosting.marker_model import MarkerModel
-from times_stats.errors import InputError
+from times_stats.attribution.unplayable import UnplayableError
 from times_stats.resampling import spawn_rng, split_folds
-
-RIDGE, JOINT = "ridge_cox", "boosted_cox"
-ADDITIVE = {"boosted_cox_stumps": 1, "boosted_cox_twice_the_stumps": 2}
-"""Boosted models of depth 1, and how many times the usual rounds they get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,6 @@ class GamePlayed:
     shapley: ShapleyValues
     coalitions: BoolArray
     worth: FloatArray
-    boosted: dict[str, FloatArray]
     plain: set[str]
 
 
@@ -55,7 +49,7 @@ def play_game(
     *,
     resamples: IntArray,
 ) -> GamePlayed:
-    """Fit every coalition and the boosted models on the same folds, and score them.
+    """Fit every coalition on the same folds, and score them.
 
     Parameters
     ----------
@@ -79,7 +73,10 @@ def play_game(
     Raises
     ------
     InputError
-        If a training set has too few events, or the metric does not exist for this outcome.
+        Unknown metric.
+    UnplayableError
+        If a training set has too few events, a fit does not converge, or the metric does not exist
+        for this outcome.
     """
     time = table["time"].to_numpy(dtype=np.float64)
     event = table["event"].to_numpy(dtype=np.int64)
@@ -110,18 +107,12 @@ def play_game(
         n_pairs=plan.n_pairs,
         rng=spawn_rng(plan.seed, "shapley", "orders"),
     )
-    boosted = {
-        name: _boost(designs, score, folds.shape, table, depth=depth, times=times, seed=plan.seed)
-        for name, depth, times in [
-            (JOINT, 2, 1), *((name, 1, times) for name, times in ADDITIVE.items())
-        ]
-    }  # fmt: skip
-    return GamePlayed(shapley, np.vstack(asked), np.vstack(found), boosted, plain)
+    return GamePlayed(shapley, np.vstack(asked), np.vstack(found), plain)
 
 
 def play_resample(
     plan: GamePlan, table: pd.DataFrame, folds: IntArray, strata: np.ndarray | None, number: int
-) -> GamePlayed | None:
+) -> GamePlayed | str:
     """Play the game on one resample of patients, copies of a patient in the patient's fold.
 
     Parameters
@@ -139,8 +130,9 @@ def play_resample(
 
     Returns
     -------
-    GamePlayed or None
-        None where the resample has no game: too few events, or a metric that does not exist.
+    GamePlayed or str
+        Why the resample has no game, where it has none: too few events, a fit that does not
+        converge, or a metric that does not exist.
     """
     rng = spawn_rng(plan.seed, "shapley", "refit", number)
     rows = np.sort(rng.integers(len(table), size=len(table)))
@@ -154,8 +146,8 @@ def play_resample(
                 None if strata is None else strata[rows],
                 resamples=np.empty((0, len(table)), dtype=np.int64),
             )
-    except InputError:
-        return None
+    except UnplayableError as error:
+        return error.reason
 
 
 def _worth(
@@ -167,32 +159,9 @@ def _worth(
         try:
             beta, _ = fit_subset(fold.sets, X[fold.train][fold.sets.order], n_weak=fold.n_weak)
         except ValueError as error:
-            raise InputError(
-                f"{error}: look for a column that separates events from non-events"
+            raise UnplayableError(
+                f"{error}: look for a column that separates events from non-events",
+                reason="a fit that did not converge",
             ) from error
         kept[fold.repeat, fold.test] = score.predict(fold, X @ beta)
-    return score.evaluate(kept)
-
-
-def _boost(
-    designs: list[FoldDesign],
-    score: Score,
-    shape: tuple[int, ...],
-    table: pd.DataFrame,
-    *,
-    depth: int,
-    times: int,
-    seed: int,
-) -> FloatArray:
-    rounds = MarkerModel().n_rounds * times
-    kept = np.empty(shape)
-    for fold in designs:
-        varied = np.ptp(fold.X[fold.train], axis=0) > 0.0
-        eta = np.zeros(len(fold.X))
-        if varied.any():
-            X = fold.X[:, varied]
-            y = table.iloc[fold.train].reset_index(drop=True)
-            model = MarkerModel(max_depth=depth, n_rounds=rounds, seed=seed).fit(X[fold.train], y)
-            eta = model.predict(X)
-        kept[fold.repeat, fold.test] = score.predict(fold, eta)
     return score.evaluate(kept)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from times_stats._typing import FloatArray, IntArray
 from times_stats.attribution.player_columns import FoldDesign
+from times_stats.attribution.unplayable import UnplayableError
 from times_stats.errors import InputError
 from times_stats.evaluation.discrimination import risk_order, uno_pairs
 from times_stats.nonparametric.censoring import check_horizon
@@ -24,6 +25,7 @@ from times_stats.partial_likelihood import efron_cumulative_hazard
 type Metric = Literal["concordance", "ipa", "log_density"]
 METRICS: tuple[Metric, ...] = ("concordance", "ipa", "log_density")
 _N_PIECES = 5
+_SHORT = "follow-up that does not carry the horizon"
 
 
 class Score(Protocol):
@@ -76,19 +78,29 @@ def build_score(
     Raises
     ------
     InputError
-        Unknown metric; follow-up does not carry the horizon; no event by it.
+        Unknown metric.
+    UnplayableError
+        Follow-up does not carry the horizon; no event by it; nobody to compare.
     """
     if metric not in METRICS:
         raise InputError(f"metric is {metric!r}: use one of {', '.join(map(repr, METRICS))}")
     if not ((event == 1) & (time <= horizon)).any():
-        raise InputError(f"no event by the horizon {horizon:g}: choose a later one")
+        raise UnplayableError(
+            f"no event by the horizon {horizon:g}: choose a later one",
+            reason="no event by the horizon",
+        )
     if metric == "log_density":
         if not 0 < horizon <= time.max():
-            raise InputError(
-                f"horizon is {horizon:g} but follow-up ends at {time.max():g}: choose one within it"
+            raise UnplayableError(
+                f"horizon is {horizon:g} but follow-up ends at {time.max():g}: choose one within"
+                " it",
+                reason=_SHORT,
             )
         return _LogDensity(time, event, horizon, multiplicity)
-    G = check_horizon(time, event, horizon=horizon, strata=strata)
+    try:
+        G = check_horizon(time, event, horizon=horizon, strata=strata)
+    except InputError as error:
+        raise UnplayableError(str(error), reason=_SHORT) from error
     if metric == "ipa":
         weights = weights_at(G, time, event, horizon=horizon, strata=strata)
         return _Accuracy(time, event, horizon, weights, multiplicity, designs, len(folds))
@@ -109,9 +121,10 @@ class _Concordance:
         first = multiplicity[:, rows]
         denominator = ((first @ total) * multiplicity).sum(axis=1)
         if denominator[0] == 0.0:
-            raise InputError(
+            raise UnplayableError(
                 "no two patients of one test fold can be compared: use fewer folds or a later"
-                " horizon"
+                " horizon",
+                reason="no pair to compare",
             )
         usable = denominator > 0.0
         self._first, self._second = first[usable], multiplicity[usable]
@@ -148,8 +161,9 @@ class _Accuracy:
             null[fold.repeat, fold.test] = curve.at(horizon)
         baseline = multiplicity @ self._losses(null)
         if baseline[0] == 0.0:
-            raise InputError(
-                f"the null model predicts every outcome at the horizon {horizon:g}: choose another"
+            raise UnplayableError(
+                f"the null model predicts every outcome at the horizon {horizon:g}: choose another",
+                reason="a null model without error",
             )
         self._multiplicity, self._baseline = multiplicity[baseline > 0], baseline[baseline > 0]
 
@@ -202,8 +216,10 @@ class _LogDensity:
         if fold not in self._pieces:
             times = self._time[fold.train[self._event[fold.train]]]
             if times.size == 0:
-                raise InputError(
-                    "a training set has no event by the horizon: use fewer folds or a later horizon"
+                raise UnplayableError(
+                    "a training set has no event by the horizon: use fewer folds or a later"
+                    " horizon",
+                    reason="a training set without events by the horizon",
                 )
             inner = np.quantile(times, np.arange(1, _N_PIECES) / _N_PIECES, method="lower")
             # a cut at the last event would leave a piece without events

@@ -14,7 +14,9 @@ from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
 
 _QUANTILE = 0.95
-_LEAST_ROWS = 20
+_ROUNDING = 1e-9  # of a whitened distance: equal rows must not differ by it
+LEAST_ROWS = 20
+"""Background patients needed to tell whether hybrids are like them."""
 _MOST_ROWS = 2000  # of either table; more are thinned at random, for distances between all
 
 
@@ -56,9 +58,12 @@ def off_support_fraction(
     whitened by their Ledoit-Wolf covariance, so that a small step against a strong correlation is
     as far as it is unlikely. A hybrid is off support when its nearest background patient is
     farther than the 95 % quantile of the distances of background patients to their nearest other.
-    The two parents of a hybrid are passed over: they share columns with it and are near for that
-    reason alone. Were the groups independent, a hybrid would be a patient like any other and the
-    fraction about .05; what exceeds it is due to dependence that the attribution breaks.
+    The two parents of a hybrid are passed over, one row each: they share columns with it and are
+    near for that reason alone. Other patients with the same values stay, so that a hybrid at no
+    distance from one is on support. A background given k times over counts once (where 20 rows
+    stay), or patients would be measured to their own copies. Were the groups independent, a hybrid
+    would be a patient like any other and the fraction about .05, or less with ties; what exceeds it
+    is due to dependence that the attribution breaks.
 
     Parameters
     ----------
@@ -100,12 +105,12 @@ def off_support_fraction(
     >>> bool(off_support_fraction(X, X, groups=players, rng=rng).fraction > 0.5)
     True
     """
-    if len(background) < _LEAST_ROWS:
+    if len(background) < LEAST_ROWS:
         raise InputError(
             f"the background has {len(background)} patients: whether hybrids are like them needs"
-            f" {_LEAST_ROWS} or more"
+            f" {LEAST_ROWS} or more"
         )
-    reference = _thin(background.to_numpy(dtype=np.float64), rng)
+    reference = _thin(_once(background.to_numpy(dtype=np.float64)), rng)
     scored = _normal_scores(reference, reference)
     asked = _normal_scores(reference, _thin(X.to_numpy(dtype=np.float64), rng))
     varied = np.ptp(scored, axis=0) > 0.0
@@ -125,9 +130,11 @@ def off_support_fraction(
     hybrids = np.where(from_first, asked[first], scored[second])
     distance = cdist(hybrids[:, varied] @ root, places)
     distance[np.arange(n_hybrids), second] = np.inf
-    twins = (asked[:, None, :] == scored[None, :, :]).all(axis=2)
-    distance[twins[first]] = np.inf
-    off = distance.min(axis=1) > limit
+    twins = (asked[:, None, :] == scored[None, :, :]).all(axis=2)[first]
+    twins[np.arange(n_hybrids), second] = False
+    twinned = np.flatnonzero(twins.any(axis=1))
+    distance[twinned, twins[twinned].argmax(axis=1)] = np.inf
+    off = distance.min(axis=1) > limit + _ROUNDING
     fraction = float(off.mean())
     return OffSupport(
         fraction, float(np.sqrt(fraction * (1.0 - fraction) / n_hybrids)), limit, n_hybrids
@@ -145,6 +152,19 @@ def _draw_columns(
     for k, columns in enumerate(groups.values()):
         from_first[:, columns] = member[:, [k]]
     return from_first
+
+
+def _once(values: FloatArray) -> FloatArray:
+    """Keep one copy of a table that was stacked on itself, if enough rows stay."""
+    comparable = np.where(np.isnan(values), np.inf, values)
+    _, which, counts = np.unique(comparable, axis=0, return_inverse=True, return_counts=True)
+    copies = int(np.gcd.reduce(counts))
+    if copies == 1 or len(values) // copies < LEAST_ROWS:
+        return values
+    order = np.argsort(which, kind="stable")
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    number = np.arange(len(values)) - starts
+    return np.asarray(values[np.sort(order[number % copies == 0])])
 
 
 def _thin(values: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -18,6 +18,8 @@ from times_stats.attribution.performance_result import PerformanceShapley, repor
 from times_stats.attribution.player_columns import Game, find_players
 from times_stats.resampling import bootstrap_weights, check_folds, spawn_rng
 
+_LEAST_REFITS = 20
+
 
 def performance_shapley(
     features: pd.DataFrame,
@@ -65,15 +67,14 @@ def performance_shapley(
     censoring weights; a cross-validated partial likelihood would not split over patients, so
     that it could not be resampled.
 
-    The interaction is v of one boosted Cox regression of depth 2 on the columns of all players,
-    minus v of the best *additive* model on the same columns: the ridge, or boosted stumps (depth 1)
-    with as many or twice as many rounds. The best is chosen by the performance it is compared in,
-    which favours it: an interaction above 0 is not owed to the choice, one below 0 may be.
+    No interaction is estimated: the difference between boosted models of different depth also
+    measures non-linearity, and any interaction with cohort or stage.
 
     Parameters
     ----------
     features : DataFrame, shape (n, n_markers * n_regions)
-        Raw values, indexed by patient_id, columns (marker, region), NaN = missing.
+        Raw values, indexed by patient_id, columns (marker, region). Patients without any complete
+        marker are left out and counted; the others need all markers.
     outcome : DataFrame
         Indexed by patient_id, columns `time` (months), `event`, optional `cohort`.
     folds : int array, shape (n_repeats, n) or (n,)
@@ -98,16 +99,17 @@ def performance_shapley(
     n_resamples : int, default 1000
         Bootstrap resamples of the stored out-of-fold predictions, shared by all coalitions.
     n_refits : int, default 0
-        Resamples in which the whole game is fitted again. Copies of a patient keep its fold, so
-        none is in training and test at once. A resample holds 63 % of the patients and predicts
-        worse, so these intervals are the estimate give or take normal quantiles of their standard
-        deviation.
+        Resamples in which the whole game is fitted again: 0, or 20 or more. Copies of a patient
+        keep its fold, so none is in training and test at once. A resample holds 63 % of the
+        patients and predicts worse, so these intervals are the estimate give or take standard
+        deviations of the resamples, as many as a t quantile with one degree of freedom fewer than
+        there were resamples.
     confidence_level : float, default 0.95
         Level of the intervals.
     max_exact_players, n_pairs : int
         As `shapley_values`: beyond so many players, coalitions are sampled.
     seed : int, default 0
-        Seed of resamples, orders and boosted models.
+        Seed of resamples and orders.
     jobs : int, default 1
         Processes for the refits; the result does not depend on it.
 
@@ -119,8 +121,9 @@ def performance_shapley(
     Raises
     ------
     InputError
-        Tables of different patients, unknown game or metric, no marker in two regions, follow-up
-        that does not carry the horizon, too few events.
+        Tables of different patients, unknown game or metric, no marker in two regions, markers
+        missing for some patients, 1 to 19 refits, follow-up that does not carry the horizon, too
+        few events.
 
     References
     ----------
@@ -171,10 +174,7 @@ def performance_shapley(
             delayed(play_resample)(plan, table, labels, groups, number)
             for number in range(n_refits)
         )
-    done = [refit for refit in refits if refit is not None]
-    return report_game(
-        plan, played, done, table, n_refits=n_refits, confidence_level=confidence_level
-    )
+    return report_game(plan, played, refits, table, confidence_level=confidence_level)
 
 
 def _check_tables(
@@ -199,6 +199,6 @@ def _check_settings(n_resamples: int, *, n_refits: int, confidence_level: float)
         faults.add(f"n_resamples is {n_resamples}: an interval needs 2 or more")
     if not 0.0 < confidence_level < 1.0:
         faults.add(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
-    if n_refits < 0 or n_refits == 1:
-        faults.add(f"n_refits is {n_refits}: use 0 for none, or 2 or more")
+    if n_refits != 0 and n_refits < _LEAST_REFITS:
+        faults.add(f"n_refits is {n_refits}: give 0 for none, or {_LEAST_REFITS} or more")
     faults.raise_if_any()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from times_stats._typing import BoolArray, FloatArray
-from times_stats.attribution.coalition_play import ADDITIVE, JOINT, RIDGE, GamePlan, GamePlayed
+from times_stats.attribution.coalition_play import GamePlan, GamePlayed
 from times_stats.attribution.coalition_scores import Metric
 from times_stats.attribution.player_columns import Game, Players
 
-_MOST_UNDEFINED = 0.05  # share of refits that may fail before their interval is withheld
+_MOST_UNDEFINED = 0.05  # of refits: if more fail, neither their intervals nor shares are given
 _METRIC_WORDS = {
     "concordance": "Uno's C within folds at {h:g} months",
     "ipa": "IPA at {h:g} months",
@@ -27,35 +28,37 @@ class PerformanceShapley:
 
     Every table has the columns estimate, lower, upper, se (percentiles and standard deviation of a
     bootstrap over patients of the stored predictions, conditional on the fitted models) and
-    refit_lower, refit_upper, refit_se (models fitted again in every resample; NaN unless asked
-    for).
+    refit_lower, refit_upper, refit_se (models fitted again in every resample: estimate give or
+    take t quantiles of their standard deviation; NaN unless asked for, or if more than 5 % of the
+    resamples had no game).
+
+    Shares of the gain ``v(all) - v(none)`` are given where its lower limit is above 0 and, if
+    refits were asked for, no more than 5 % of them had no game and the gain's refit_lower is above
+    0 too. Otherwise all are NaN, and statement and notes say which condition failed.
 
     Attributes
     ----------
     players : DataFrame
         Also player, marker, part (region, or "level" or "location"), monte_carlo_se (0 where all
-        coalitions were fitted) and share of ``v(all) - v(none)`` with share_lower, share_upper
-        (conditional on the fitted models); shares are NaN unless the lower limit of that gain is
-        above 0, that of the refits where there are refits.
+        coalitions were fitted) and share with share_lower, share_upper (percentiles over the
+        resamples with a gain above 0, conditional on the fitted models).
     sums : DataFrame
         Also by ("marker" or "part") and name: values summed over players.
     totals : DataFrame
-        Also quantity: none, all, gain (all - none), the boosted models on all columns, and
-        interaction (joint boosted model minus the best additive one).
+        Also quantity: none, all, gain (all - none).
     coalitions : DataFrame
         One bool column a player, and value: performance of every coalition fitted.
     game, metric : str
         What was played, and for what.
     horizon : float
         Months.
-    best_additive : str
-        The additive model that the interaction is measured against.
     is_exact : bool
         Whether all coalitions were fitted.
     n, events : int
         Patients, and those with an event.
     n_refits, n_failed_refits : int
-        Refitted resamples, and those in which a model or a metric did not exist.
+        Refitted resamples asked for, and those in which a model or a metric did not exist; the
+        notes count why.
     statement : str
         The answer in plain words, with its figures.
     notes : tuple of str
@@ -69,7 +72,6 @@ class PerformanceShapley:
     game: Game
     metric: Metric
     horizon: float
-    best_additive: str
     is_exact: bool
     n: int
     events: int
@@ -82,10 +84,9 @@ class PerformanceShapley:
 def report_game(
     plan: GamePlan,
     played: GamePlayed,
-    refits: list[GamePlayed],
+    refits: list[GamePlayed | str],
     table: pd.DataFrame,
     *,
-    n_refits: int,
     confidence_level: float,
 ) -> PerformanceShapley:
     """Turn what was played into tables with intervals and a statement.
@@ -96,12 +97,10 @@ def report_game(
         The game.
     played : GamePlayed
         Outcome on the sample and its resamples.
-    refits : list of GamePlayed
-        Outcomes of the refitted resamples that had a game.
+    refits : list of GamePlayed or str
+        Outcomes of the refitted resamples, or why they had no game.
     table : DataFrame, shape (n, ...)
         Outcome of the patients.
-    n_refits : int
-        Refitted resamples asked for.
     confidence_level : float
         Level of the intervals.
 
@@ -110,18 +109,18 @@ def report_game(
     PerformanceShapley
     """
     players = plan.players
-    additive = {RIDGE: played.shapley.full} | {name: played.boosted[name] for name in ADDITIVE}
-    best = max(additive, key=lambda name: float(additive[name][0]))
-    enough = n_refits > 0 and len(refits) >= max(2, (1.0 - _MOST_UNDEFINED) * n_refits)
-    again = refits if enough else []
+    done = [refit for refit in refits if not isinstance(refit, str)]
+    failed = Counter(refit for refit in refits if isinstance(refit, str))
+    too_many = failed.total() > _MOST_UNDEFINED * len(refits)
+    again = [] if too_many else done
 
     def summarise(rows: FloatArray, refitted: list[FloatArray]) -> pd.DataFrame:
         return _summary(rows, refitted, confidence_level)
 
-    totals = _totals(played, best)
+    totals = _totals(played)
     total_table = summarise(
         np.stack([*totals.values()]),
-        [np.stack([*_totals(refit, best).values()])[:, 0] for refit in again],
+        [np.stack([*_totals(refit).values()])[:, 0] for refit in again],
     )
     total_table.insert(0, "quantity", [*totals])
     values = played.shapley.values
@@ -130,9 +129,12 @@ def report_game(
     player_table.insert(1, "marker", players.markers)
     player_table.insert(2, "part", players.parts)
     player_table["monte_carlo_se"] = played.shapley.monte_carlo_se[:, 0]
-    gain = total_table.set_index("quantity").loc["gain"]
-    is_above = bool(gain["refit_lower" if enough else "lower"] > 0.0)
-    _add_shares(player_table, values, totals["gain"], confidence_level, is_above=is_above)
+    withheld = _why_no_shares(
+        total_table,
+        is_refitted=bool(again),
+        failures=f"{failed.total()} of {len(refits)}" if too_many else "",
+    )
+    _add_shares(player_table, values, totals["gain"], confidence_level, is_given=not withheld)
     sums = _sums(players)
     sum_table = summarise(
         np.stack([values[member].sum(axis=0) for _, _, member in sums]),
@@ -145,7 +147,7 @@ def report_game(
     sum_table.insert(1, "name", [name for _, name, _ in sums])
     coalitions = pd.DataFrame(played.coalitions, columns=[*players.names])
     coalitions["value"] = played.worth[:, 0]
-    notes = _notes(plan, played, n_refits=n_refits, n_failed=n_refits - len(refits))
+    notes = _notes(plan, played, n_refits=len(refits), failed=failed, withheld=withheld)
     return PerformanceShapley(
         players=player_table,
         sums=sum_table,
@@ -154,27 +156,19 @@ def report_game(
         game=players.game,
         metric=plan.metric,
         horizon=plan.horizon,
-        best_additive=best,
         is_exact=played.shapley.is_exact,
         n=len(table),
         events=int(table["event"].sum()),
-        n_refits=n_refits,
-        n_failed_refits=n_refits - len(refits),
-        statement=_state(plan, total_table, sum_table, is_above=is_above, refitted=enough),
+        n_refits=len(refits),
+        n_failed_refits=failed.total(),
+        statement=_state(plan, total_table, sum_table, withheld=withheld, refitted=bool(again)),
         notes=notes,
     )
 
 
-def _totals(played: GamePlayed, best: str) -> dict[str, FloatArray]:
+def _totals(played: GamePlayed) -> dict[str, FloatArray]:
     none, everybody = played.shapley.empty, played.shapley.full
-    reference = everybody if best == RIDGE else played.boosted[best]
-    return {
-        "none": none,
-        "all": everybody,
-        "gain": everybody - none,
-        **played.boosted,
-        "interaction": played.boosted[JOINT] - reference,
-    }
+    return {"none": none, "all": everybody, "gain": everybody - none}
 
 
 def _sums(players: Players) -> list[tuple[str, str, BoolArray]]:
@@ -192,7 +186,7 @@ def _summary(rows: FloatArray, refitted: list[FloatArray], confidence_level: flo
     refit_se = np.full(len(rows), np.nan)
     if refitted:
         refit_se = np.std(refitted, axis=0, ddof=1)
-    reach = NormalDist().inv_cdf(1.0 - tail) * refit_se
+    reach = refit_se * (stdtrit(len(refitted) - 1, 1.0 - tail) if refitted else np.nan)
     return pd.DataFrame(
         {
             "estimate": estimate,
@@ -206,20 +200,31 @@ def _summary(rows: FloatArray, refitted: list[FloatArray], confidence_level: flo
     )
 
 
+def _why_no_shares(totals: pd.DataFrame, *, is_refitted: bool, failures: str) -> str:
+    """Return the condition that the shares fail, or nothing if they are given."""
+    if failures:
+        return f"{failures} refitted resamples had no game"
+    gain = totals.set_index("quantity").loc["gain"]
+    if not gain["lower"] > 0.0:
+        return "the interval of the gain is not above 0"
+    if is_refitted and not gain["refit_lower"] > 0.0:
+        return "the interval of the gain from refitted resamples is not above 0"
+    return ""
+
+
 def _add_shares(
     table: pd.DataFrame,
     values: FloatArray,
     gain: FloatArray,
     confidence_level: float,
     *,
-    is_above: bool,
+    is_given: bool,
 ) -> None:
     tail = (1.0 - confidence_level) / 2.0
     table["share"], table["share_lower"], table["share_upper"] = np.nan, np.nan, np.nan
-    # an interval of a share needs a gain above 0 in practically all resamples too
-    if not is_above or (gain <= 0.0).mean() > tail:
+    if not is_given:
         return
-    usable = gain > 0.0
+    usable = gain > 0.0  # all but the lower tail, whose limit is above 0
     shares = values[:, usable] / gain[usable]
     table["share"] = shares[:, 0]
     table["share_lower"], table["share_upper"] = np.quantile(
@@ -227,7 +232,9 @@ def _add_shares(
     )
 
 
-def _notes(plan: GamePlan, played: GamePlayed, *, n_refits: int, n_failed: int) -> tuple[str, ...]:
+def _notes(
+    plan: GamePlan, played: GamePlayed, *, n_refits: int, failed: Counter[str], withheld: str
+) -> tuple[str, ...]:
     notes = [*plan.players.notes]
     notes.append(
         "lower, upper and se are conditional on the fitted models: patients are resampled, their"
@@ -248,15 +255,20 @@ def _notes(plan: GamePlan, played: GamePlayed, *, n_refits: int, n_failed: int) 
             "Yeo-Johnson found no usable power for columns of"
             f" {', '.join(sorted(played.plain))} in some folds; they were only standardised there."
         )
-    if n_failed:
-        notes.append(f"{n_failed} of {n_refits} refitted resamples had no game to play.")
+    if failed:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in failed.most_common())
+        notes.append(
+            f"{failed.total()} of {n_refits} refitted resamples had no game to play: {reasons}."
+        )
+    if withheld:
+        notes.append(f"Shares are not given: {withheld}.")
     if plan.players.data.cohort_steps.shape[1]:
         notes.append("Cohort indicators are in every coalition.")
     return tuple(notes)
 
 
 def _state(
-    plan: GamePlan, totals: pd.DataFrame, sums: pd.DataFrame, *, is_above: bool, refitted: bool
+    plan: GamePlan, totals: pd.DataFrame, sums: pd.DataFrame, *, withheld: str, refitted: bool
 ) -> str:
     prefix = "refit_" if refitted else ""
 
@@ -273,14 +285,9 @@ def _state(
         for row, (by, name) in enumerate(zip(sums["by"], sums["name"], strict=True))
         if by == "part"
     )
-    verdict = (
-        f" Of the gain: {parts}."
-        if is_above
-        else " Its interval is not above 0: shares are not given."
-    )
+    verdict = f" Shares are not given: {withheld}." if withheld else f" Of the gain: {parts}."
     return (
         f"{words}: {value[at['none']]:.3f} without players, {value[at['all']]:.3f} with all, gain"
-        f" {told(totals, at['gain'])}.{verdict}"
-        f" Interaction {told(totals, at['interaction'])}. Intervals"
+        f" {told(totals, at['gain'])}.{verdict} Intervals"
         + (" from refitted resamples." if refitted else " conditional on the fitted models.")
     )

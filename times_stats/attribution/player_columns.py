@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from times_stats._checks import name_rows
+from times_stats._checks import Faults, name_rows
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.attribution.rungs import ALL_REGIONS, LadderData, collect_ladder
+from times_stats.attribution.unplayable import UnplayableError
 from times_stats.errors import InputError
 from times_stats.features.matrix import ALL_IMAGES, complete_markers, marker_levels
 from times_stats.partial_likelihood import RiskSets, build_risk_sets
@@ -126,7 +127,7 @@ def find_players(
     Raises
     ------
     InputError
-        Unknown game, no marker in two regions, no patient left.
+        Unknown game, no marker in two regions, no patient left, markers missing for some patients.
 
     Examples
     --------
@@ -165,13 +166,9 @@ def find_players(
         cohort=None if cohort is None else cohort[kept],
         tumour_region=tumour_region,
     )
-    gaps = data.levels.isna().sum()
-    notes += [
-        f"{marker} was incomplete in {count} of {len(data.levels)} patients, who got the training"
-        " mean for it."
-        for marker, count in gaps[gaps > 0].items()
-        if not str(marker).endswith(ALL_IMAGES)
-    ]
+    _check_gaps(complete[kept])
+    if game == "level_location":
+        _check_gaps(data.levels.notna())
     pairs = _pairs(data, game)
     joint = " in " if game == "marker_region" else " "
     return Players(
@@ -210,7 +207,7 @@ def design_folds(
 
     Raises
     ------
-    InputError
+    UnplayableError
         If a training set has no event.
     """
     data = _take(players.data, rows)
@@ -219,15 +216,30 @@ def design_folds(
         for fold in np.unique(labels):
             test, train = np.flatnonzero(labels == fold), np.flatnonzero(labels != fold)
             if not event[train].any():
-                raise InputError(
+                raise UnplayableError(
                     f"no event among the training patients of fold {fold}: use fewer folds or"
-                    " longer follow-up"
+                    " longer follow-up",
+                    reason="a training set without events",
                 )
             X, owner, powerless = _columns(players, data, train)
             plain |= powerless
             sets = build_risk_sets(time[train], event[train])
             designs.append(FoldDesign(repeat, train, test, X, owner, sets))
     return designs, plain
+
+
+def _check_gaps(known: pd.DataFrame) -> None:
+    """Refuse gaps: a fill would let the model learn who lacks a marker, and its follow-up."""
+    faults = Faults()
+    for marker in known.columns:
+        lacking = known.index[~known[marker].to_numpy(dtype=np.bool_)]
+        if len(lacking):
+            faults.add(
+                f"{marker} is incomplete in {len(lacking)} of {len(known)} patients"
+                f" ({name_rows(lacking)}): the game needs all markers of all patients, so leave out"
+                " these patients or the marker"
+            )
+    faults.raise_if_any()
 
 
 def _pairs(data: LadderData, game: Game) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ import xarray as xr
 from times_stats._checks import Faults, name_rows
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.attribution.coalitions import MAX_EXACT_PLAYERS, ShapleyValues, shapley_values
-from times_stats.attribution.off_support import OffSupport, off_support_fraction
+from times_stats.attribution.off_support import LEAST_ROWS, OffSupport, off_support_fraction
 from times_stats.errors import InputError
 from times_stats.resampling import bootstrap_weights, spawn_rng
 
@@ -127,7 +127,7 @@ def prediction_shapley(
         seed=seed,
     )  # fmt: skip
     support = off_support_fraction(
-        X, background, groups=players, rng=spawn_rng(seed, "shapley", "hybrids")
+        X, background[X.columns], groups=players, rng=spawn_rng(seed, "shapley", "hybrids")
     )
     identity = np.eye(len(players))
     return _arrange(shapley, numbers, X, [*players], outputs, support, identity)
@@ -199,7 +199,7 @@ def sum_feature_shapley(
         seed=seed,
     )  # fmt: skip
     support = off_support_fraction(
-        X, background, groups=single, rng=spawn_rng(seed, "shapley", "hybrids")
+        X, background[X.columns], groups=single, rng=spawn_rng(seed, "shapley", "hybrids")
     )
     belongs = np.zeros((len(players), X.shape[1]))
     for k, columns in enumerate(players.values()):
@@ -389,6 +389,11 @@ def _check_tables(
     columns: list[Hashable] = [*X.columns]
     if len(X) == 0:
         faults.add("X has no patient to explain")
+    if len(background) < LEAST_ROWS:
+        faults.add(
+            f"the background has {len(background)} patients: whether hybrids are like them needs"
+            f" {LEAST_ROWS} or more"
+        )
     if set(columns) != set(background.columns):
         faults.add("X and background do not have the same columns: give both those of the model")
     named = [label for labels in groups.values() for label in labels]
