@@ -43,6 +43,8 @@ from times_stats.survival.sampling import (
 )
 from times_stats.survival.storage import load_posterior, save_posterior
 
+_PERMUTATIONS = 9999  # half a second: a p-value near 5 % is then known to .002
+
 
 class Display(Protocol):
     """Shows the progress of long work."""
@@ -224,6 +226,7 @@ def _integrate(prepared: Prepared, *, jobs: int) -> IntegrationResult:
         horizon=study.horizon,
         strata=None if strata is None else strata.to_numpy(),
         n_resamples=study.evaluate.n_resamples,
+        n_permutations=_PERMUTATIONS,
         margin=study.evaluate.margin,
         tumour_region=study.score.tumour_region,
         scaled_by_region=study.scaled_by_region,
