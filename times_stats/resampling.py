@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from times_stats._checks import name_rows
-from times_stats._typing import IntArray
+from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 
 
@@ -245,6 +245,40 @@ def bootstrap_weights(n: int, *, n_resamples: int, rng: np.random.Generator) -> 
             f"a bootstrap of {n} patients and {n_resamples} resamples was asked for: use 1 or more"
         )
     return rng.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.int64)
+
+
+def bootstrap_mean(
+    values: FloatArray, *, n_resamples: int, confidence_level: float, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return the mean over patients of each column, with a percentile bootstrap interval.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, p)
+        One row per patient, nothing missing.
+    n_resamples : int
+        Bootstrap resamples.
+    confidence_level : float
+        Level of the interval.
+    rng : numpy Generator
+        Source of the resamples.
+
+    Returns
+    -------
+    mean, lower, upper : ndarray, shape (p,)
+    drawn : ndarray, shape (n_resamples, p)
+        Mean of each resample.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> bootstrap_mean(np.ones((9, 1)), n_resamples=50, confidence_level=0.95, rng=rng)[:3]
+    (array([1.]), array([1.]), array([1.]))
+    """
+    drawn = bootstrap_weights(len(values), n_resamples=n_resamples, rng=rng) @ values / len(values)
+    tail = (1.0 - confidence_level) / 2.0
+    lower, upper = np.quantile(drawn, [tail, 1.0 - tail], axis=0)
+    return values.mean(axis=0), lower, upper, drawn
 
 
 def _codes(values: ArrayLike | Sequence[object]) -> tuple[np.ndarray, IntArray]:

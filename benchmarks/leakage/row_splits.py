@@ -26,6 +26,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from times_stats.boosting import CrossFit, MarkerModel, crossfit
+from times_stats.boosting.evidence import apply_models, out_of_fold_margin
 from times_stats.evaluation import concordance_harrell
 from times_stats.resampling import assign_folds, spawn_rng
 from times_stats.rivals.cox import RidgeCox
@@ -54,9 +55,9 @@ def simulate(number: int, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(np.exp(values), index=tiles, columns=COLUMNS), outcome
 
 
-def patient_margin(fit: CrossFit) -> pd.DataFrame:
-    """Return the mean margin of each patient over repeats and tiles, by marker."""
-    return fit.margin.mean("repeat").to_pandas().groupby(level=0).mean()
+def by_patient(margin: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean of a patient's tiles, by marker."""
+    return margin.groupby(level=0).mean()
 
 
 def concordance(outcome: pd.DataFrame, risk: pd.Series) -> float:
@@ -93,27 +94,11 @@ def nested_risk(
         known, new = patients[outer != fold], patients[outer == fold]
         train, test = tiles.loc[known], tiles.loc[new]
         fit = cross_fitted(train, outcome.loc[known], model, train.index.to_numpy(), seed)
-        evidence = patient_margin(fit)
+        evidence = by_patient(out_of_fold_margin(fit))
         second = RidgeCox(transform="standardise").fit(evidence, outcome.loc[evidence.index])
-        told = out_of_sample_margin(fit, test)
+        told = by_patient(apply_models(fit, test).margin)
         risk[told.index] = second.predict(told)
     return risk
-
-
-def out_of_sample_margin(fit: CrossFit, tiles: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean margin of new patients over the inner models and their tiles."""
-    told = {
-        marker: np.mean(
-            [
-                models[marker].predict(tiles[[column for column in COLUMNS if column[0] == marker]])
-                for repeat in fit.models
-                for models in repeat
-            ],
-            axis=0,
-        )
-        for marker in fit.markers
-    }
-    return pd.DataFrame(told, index=tiles.index).groupby(level=0).mean()
 
 
 def one_study(number: int, share: float) -> list[dict[str, object]]:
@@ -123,8 +108,10 @@ def one_study(number: int, share: float) -> list[dict[str, object]]:
     found = []
     for name, options in (("shipped", {}), ("deep", DEEP)):
         model = MarkerModel(**options)
-        by_row = patient_margin(cross_fitted(tiles, outcome, model, rows, number))
-        evidence = patient_margin(cross_fitted(tiles, outcome, model, patients, number))
+        by_row = by_patient(out_of_fold_margin(cross_fitted(tiles, outcome, model, rows, number)))
+        evidence = by_patient(
+            out_of_fold_margin(cross_fitted(tiles, outcome, model, patients, number))
+        )
         y = outcome.loc[evidence.index]
         second = RidgeCox(transform="standardise").fit(evidence, y)
         result = {

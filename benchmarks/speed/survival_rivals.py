@@ -53,6 +53,7 @@ COLUMNS = pd.MultiIndex.from_product(
 )
 COHORTS, SHARES = tuple("ABCDEF"), (0.3, 0.22, 0.16, 0.14, 0.1, 0.08)
 MONTHS, SHAPE = 40.0, 1.2
+ENGINES = ("graph", "kernel")
 BRMS = ("brms, target .8", "brms, our target")
 LEAST_ESS, MOST_ERRORS = 400, 4.0
 GRAPH_LIMIT, KERNEL_LIMIT, STAN_LIMIT = 5.0, 12.0, 5.0
@@ -85,9 +86,8 @@ def fit_ours(engine: str, n: int, cores: int) -> dict[str, Any]:
 
     spec = SurvivalSpec(draws=DRAWS, chains=CHAINS)
     evidence, outcome, cohort = simulate(n)
-    options = {"engine": engine} if has_engines() else {}
     began = time.process_time()
-    compiled = compile_survival(spec, columns=COLUMNS, n_cohorts=len(COHORTS), **options)
+    compiled = compile_survival(spec, columns=COLUMNS, n_cohorts=len(COHORTS), engine=engine)
     compile_seconds = time.process_time() - began
     began, cpu = time.perf_counter(), time.process_time()
     fit = fit_survival(
@@ -116,15 +116,6 @@ def fit_ours(engine: str, n: int, cores: int) -> dict[str, Any]:
         "sd": {name: float(values.std(ddof=1)) for name, values in named.items()},
         "events": fit.events,
     }
-
-
-def has_engines() -> bool:
-    """Tell whether this version of the package has a hand-written kernel beside the graph."""
-    import inspect
-
-    from times_stats.survival import compile_survival
-
-    return "engine" in inspect.signature(compile_survival).parameters
 
 
 def write_data(n: int, file: Path) -> None:
@@ -264,9 +255,8 @@ def check_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 def small(runner: Runner, repeats: int, n: int = SMALL) -> None:
     """Time whole processes, at 292 patients."""
-    engines = ["graph", "kernel"] if has_engines() else ["graph"]
-    rivals = {f"ours, {engine}, warm": (runner.warm, engine) for engine in engines}
-    rivals |= {f"ours, {engine}, cold": (runner.cold, engine) for engine in engines}
+    rivals = {f"ours, {engine}, warm": (runner.warm, engine) for engine in ENGINES}
+    rivals |= {f"ours, {engine}, cold": (runner.cold, engine) for engine in ENGINES}
     rivals |= {BRMS[0]: (runner.theirs, "brms"), BRMS[1]: (runner.theirs, "brms_careful")}
     rivals |= {"Stan": (runner.theirs, "stan")}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in rivals}
@@ -288,7 +278,7 @@ def small(runner: Runner, repeats: int, n: int = SMALL) -> None:
     brms_name = min(fine or BRMS, key=lambda name: middle(found[name], "wall"))
     brms = found[brms_name]
     print(f"  held against ours: '{brms_name}'" + ("" if fine else "; neither passes the gate"))
-    for engine in engines:
+    for engine in ENGINES:
         for state in ("warm", "cold"):
             runs = found[f"ours, {engine}, {state}"]
             for name in BRMS:
@@ -306,12 +296,11 @@ def small(runner: Runner, repeats: int, n: int = SMALL) -> None:
 
 def large(runner: Runner, repeats: int, n: int = LARGE) -> None:
     """Time sampling alone, at 5,000 patients."""
-    engines = ["graph", "kernel"] if has_engines() else ["graph"]
     compiled = str(runner.folder / "stan.rds")
-    found: dict[str, list[dict[str, Any]]] = {f"ours, {engine}": [] for engine in engines}
+    found: dict[str, list[dict[str, Any]]] = {f"ours, {engine}": [] for engine in ENGINES}
     found["Stan"] = []
     for _ in range(repeats):
-        for engine in engines:
+        for engine in ENGINES:
             found[f"ours, {engine}"].append(runner.warm(engine, n))
         found["Stan"].append(runner.theirs("stan", n, compiled=compiled))
     first = found["ours, graph"][0]
@@ -329,7 +318,7 @@ def large(runner: Runner, repeats: int, n: int = LARGE) -> None:
             f"{max(one['divergences'] for one in runs):9d} "
             f"{max(one['max_rhat'] for one in runs):10.3f} {middle(runs, 'leapfrogs'):10.1f}"
         )
-    for engine in engines:
+    for engine in ENGINES:
         ours, stan = found[f"ours, {engine}"], found["Stan"]
         judge(f"{engine}, CPU", middle(stan, "sampling") / middle(ours, "sampling"), STAN_LIMIT)
         rate = [

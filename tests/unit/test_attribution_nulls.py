@@ -12,12 +12,14 @@ import pytest
 
 from times_stats.attribution import (
     conditional_location_test,
+    integration_test,
     label_exchangeability_test,
     random_labelling_test,
 )
-from times_stats.attribution.null_tests import _permute_within, _projections
+from times_stats.attribution.null_tests import _exchangeable_regions, _permute_within, _projections
 from times_stats.attribution.permutation import permutation_p
-from times_stats.attribution.score_statistic import fit_without_location, normal_scores
+from times_stats.attribution.rank_scores import normal_scores_within
+from times_stats.attribution.score_statistic import fit_without_location
 from times_stats.errors import InputError
 from times_stats.simulate import simulate_study
 
@@ -101,7 +103,7 @@ def test_the_share_of_all_exchanges_is_what_random_ones_estimate():
     """Ten patients have 1,024 exchanges of two regions; the p-value over all of them is exact."""
     features, outcome, _ = study(n=10, seed=3)
     outcome["event"] = 1
-    scores = normal_scores(features.to_numpy(), within=np.zeros(10, dtype=int))
+    scores = normal_scores_within(features.to_numpy(), np.zeros(10, dtype=int))
     found = label_exchangeability_test(features, outcome, n_permutations=9999, seed=1)
     level = np.repeat((scores[:, ::2] + scores[:, 1::2]) / 2, 2, axis=1)
     contrast = scores - level
@@ -298,6 +300,40 @@ def test_levels_that_leave_nothing_are_refused():
         conditional_location_test(features, outcome, levels=many)
     with pytest.raises(InputError, match="columns that are not numbers"):
         conditional_location_test(features, outcome, levels=many.astype(str))
+
+
+def test_a_sample_that_cannot_carry_a_test_keeps_its_ladder():
+    """Forty patients with 45 markers: levels leave nothing of the contrasts, and that is said."""
+    rng = np.random.default_rng(0)
+    columns = pd.MultiIndex.from_product(
+        [[f"M{k}" for k in range(45)], ["a", "b"]], names=["marker", "region"]
+    )
+    features, outcome, _ = study(n=40, columns=columns)
+    outcome["event"] = 1
+    result = integration_test(
+        features,
+        outcome,
+        stages=None,
+        folds=rng.permutation(40)[None] % 4,
+        horizon=20.0,
+        n_resamples=20,
+        n_permutations=19,
+    )
+    nulls = result.nulls.set_index("null")
+    assert np.isnan(nulls.loc["conditional location", "p_value"])
+    assert 0 < nulls.loc["label exchangeability", "p_value"] <= 1
+    assert "(not testable here, the headline test)" in result.statement
+    assert any("leave nothing of where the markers sit" in note for note in result.notes)
+    assert len(result.differences)
+
+
+def test_regions_of_many_markers_are_told_apart():
+    """Seventy markers have more patterns than bits in a whole number."""
+    measured = np.ones((2, 70, 2), dtype=bool)
+    measured[0, 69, 1] = False
+    groups = _exchangeable_regions(measured)
+    assert groups[0, 0] != groups[0, 1]
+    assert groups[1, 0] == groups[1, 1] == groups[0, 0]
 
 
 def test_levels_that_hold_a_region_leave_little_and_say_so():

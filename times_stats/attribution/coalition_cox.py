@@ -11,9 +11,8 @@ import numpy as np
 from times_stats._compiled import compiled
 from times_stats._typing import FloatArray, IntArray
 from times_stats.partial_likelihood import RiskSets
+from times_stats.rivals.cox import LOG_PENALTY_BOUNDS, WEAK_PRECISION
 
-_WEAK_PRECISION = 1.0 / 2.0**2
-_LOG_PENALTY_BOUNDS = (float(np.log(0.1)), float(np.log(1e4)))
 _N_GRID = 5
 _LOG_PENALTY_TOLERANCE = 0.1
 _GOLDEN = (5.0**0.5 - 1.0) / 2.0
@@ -71,6 +70,8 @@ def fit_subset(
         sets.n_times_passed,
         n_weak,
         np.nan if penalty is None else float(np.log(penalty)),
+        WEAK_PRECISION,
+        *LOG_PENALTY_BOUNDS,
     )
     return coefficients, float(np.exp(log_penalty)) if n_weak < X.shape[1] else np.nan
 
@@ -237,14 +238,16 @@ def _learn(
     n_times_passed: IntArray,
     n_weak: int,
     given: float,
+    weak_precision: float,
+    low: float,
+    high: float,
 ) -> tuple[FloatArray, float]:
     """Search the log penalty unless it is given; coefficients and log penalty."""
     p = X.shape[1]
-    precision = np.full(p, _WEAK_PRECISION)
+    precision = np.full(p, weak_precision)
     beta = np.zeros(p)
     chosen = given
     if np.isnan(given) and n_weak < p:
-        low, high = _LOG_PENALTY_BOUNDS
         width = (high - low) / (_N_GRID - 1)
         best, top = 0, -np.inf
         for g in range(_N_GRID):

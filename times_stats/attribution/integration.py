@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from times_stats._checks import as_survival_table, name_rows
-from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats._checks import as_survival_table
+from times_stats._typing import FloatArray, IntArray
 from times_stats.attribution.ladder import BOOSTED, RIDGE, predict_ladder
 from times_stats.attribution.null_tests import run_location_nulls, state_nulls, tabulate_nulls
 from times_stats.attribution.rungs import (
@@ -19,10 +19,11 @@ from times_stats.attribution.rungs import (
     LEVELS,
     TUMOUR,
     LadderData,
+    check_same_patients,
+    choose_patients,
     collect_ladder,
 )
 from times_stats.attribution.verdict import Verdict, decide, describe_agreement
-from times_stats.errors import InputError
 from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.features.function_components import SpatialFunctions
 from times_stats.features.matrix import ALL_IMAGES, complete_markers, marker_levels
@@ -167,9 +168,9 @@ def integration_test(
     'cannot tell'
     """
     table = as_survival_table(outcome)
-    _check_same_patients(features, table, stages)
+    check_same_patients(features, outcome=table, stages=stages)
     folds = check_folds(folds, features.index.to_numpy())
-    keep, notes = _choose_patients(features, stages)
+    keep, notes = choose_patients(features, stages, otherwise="nothing to compare")
     weighted = levels is not None
     levels = marker_levels(features) if levels is None else levels
     features, table, levels = features[keep], table[keep], levels[keep]
@@ -290,42 +291,6 @@ def _conclude(
         unidentified=unidentified,
     )
     return verdict, statement
-
-
-def _check_same_patients(
-    features: pd.DataFrame, outcome: pd.DataFrame, stages: pd.DataFrame | None
-) -> None:
-    faults = [
-        f"{name} and features are not of the same patients in the same order"
-        for name, frame in (("outcome", outcome), ("stages", stages))
-        if frame is not None and not frame.index.equals(features.index)
-    ]
-    if faults:
-        raise InputError(faults)
-
-
-def _choose_patients(
-    features: pd.DataFrame, stages: pd.DataFrame | None
-) -> tuple[BoolArray, list[str]]:
-    notes = []
-    measured = complete_markers(features).any(axis=1).to_numpy(dtype=np.bool_)
-    if not measured.all():
-        notes.append(f"{(~measured).sum()} patients without any complete marker were left out.")
-    staged = np.ones(len(features), dtype=np.bool_)
-    if stages is not None:
-        staged = stages.notna().all(axis=1).to_numpy(dtype=np.bool_)
-        if (measured & ~staged).any():
-            absent = features.index[measured & ~staged]
-            notes.append(
-                f"{absent.size} patients without a recorded stage were left out"
-                f" ({name_rows(absent)})."
-            )
-    keep = measured & staged
-    if not keep.any():
-        raise InputError(
-            "no patient has a complete marker and a recorded stage: nothing to compare"
-        )
-    return keep, notes
 
 
 def _describe_levels(levels: pd.DataFrame) -> str:

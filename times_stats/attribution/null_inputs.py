@@ -10,6 +10,10 @@ from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 
 
+class UntestableError(InputError):
+    """A sample in which a null cannot be tested, though the request is sound."""
+
+
 def check_outcome(
     outcome: pd.DataFrame, stages: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, IntArray]:
@@ -86,7 +90,7 @@ def check_features(features: pd.DataFrame, table: pd.DataFrame) -> FloatArray:
     _check_numbers(features, table, "features", levels=2)
     values = by_region(features)
     if not (np.isfinite(values).sum(axis=2) > 1).any():
-        raise InputError(
+        raise UntestableError(
             "level and location cannot be told apart: no patient has a marker in two regions"
         )
     return values

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,20 +12,20 @@ from scipy.stats import rankdata
 
 from times_stats._typing import FloatArray, IntArray
 from times_stats.attribution.null_inputs import (
+    UntestableError,
     check_features,
     check_levels,
     check_outcome,
     check_permutations,
 )
+from times_stats.attribution.rank_scores import normal_scores_within
 from times_stats.attribution.score_statistic import (
     NullTest,
     compare_contrasts,
     fit_without_location,
     level_columns,
-    normal_scores,
     weak_columns,
 )
-from times_stats.errors import InputError
 from times_stats.features.matrix import complete_markers
 from times_stats.resampling import spawn_rng
 
@@ -101,13 +103,13 @@ def label_exchangeability_test(
     check_permutations(n_permutations, stop_after)
     table, cohort = check_outcome(outcome, stages)
     scores, level = _scores_and_level(features, table, cohort)
-    known = np.column_stack([weak_columns(stages, cohort), level_columns(level)])
+    known = np.column_stack([weak_columns(table, stages), level_columns(level)])
     fixed = fit_without_location(table, known)
     contrast = np.nan_to_num(scores - level[:, :, None])
     labels = _exchangeable_regions(np.isfinite(scores))
     stuck = int(((labels[:, :, None] == labels[:, None, :]).sum(axis=2) < 2).all(axis=1).sum())
     if stuck == len(table):
-        raise InputError(
+        raise UntestableError(
             "no patient has two regions with the same markers: there is nothing to exchange"
         )
     rng = spawn_rng(seed, "label exchangeability")
@@ -196,8 +198,8 @@ def conditional_location_test(
     scores, level = _scores_and_level(features, table, cohort)
     amounts = level
     if levels is not None:
-        amounts = normal_scores(check_levels(levels, table), within=cohort)
-    known = np.column_stack([weak_columns(stages, cohort), level_columns(amounts)])
+        amounts = normal_scores_within(check_levels(levels, table), cohort)
+    known = np.column_stack([weak_columns(table, stages), level_columns(amounts)])
     fixed = fit_without_location(table, known)
     contrast = scores - level[:, :, None]
     measured = np.isfinite(contrast)
@@ -207,7 +209,7 @@ def conditional_location_test(
     strata = _strata(cohort, measured, fixed.predictor)
     alone = int((np.bincount(strata) == 1).sum())
     if alone == len(table):
-        raise InputError(
+        raise UntestableError(
             "every patient has a cohort or missing regions of its own: nothing can be exchanged"
         )
     rng = spawn_rng(seed, "conditional location")
@@ -248,26 +250,45 @@ def run_location_nulls(
     Returns
     -------
     tuple of NullTest
-        Conditional location, label exchangeability.
+        Conditional location, label exchangeability; with a p-value of NaN where the sample cannot
+        carry the test.
     """
     named = features.set_axis(features.columns.set_names(["marker", "region"]), axis=1)
     complete = complete_markers(named)
     values = features.where(
         complete[features.columns.get_level_values("marker")].to_numpy(dtype=np.bool_)
     )
+    options: dict[str, Any] = {"stages": stages, "n_permutations": n_permutations, "seed": seed}
     return (
-        conditional_location_test(
-            values,
+        _unless_untestable(
+            "conditional location",
             outcome,
-            stages=stages,
-            levels=levels,
-            n_permutations=n_permutations,
-            seed=seed,
+            partial(conditional_location_test, values, outcome, levels=levels, **options),
         ),
-        label_exchangeability_test(
-            values, outcome, stages=stages, n_permutations=n_permutations, seed=seed
+        _unless_untestable(
+            "label exchangeability",
+            outcome,
+            partial(label_exchangeability_test, values, outcome, **options),
         ),
     )
+
+
+def _unless_untestable(null: str, outcome: pd.DataFrame, test: Callable[[], NullTest]) -> NullTest:
+    """Run a test, or say why this sample cannot carry it: the ladder stands without it."""
+    try:
+        return test()
+    except UntestableError as error:
+        return NullTest(
+            null=null,
+            statistic=np.nan,
+            p_value=np.nan,
+            p_error=np.nan,
+            n_permutations=0,
+            n=len(outcome),
+            events=int(outcome["event"].sum()),
+            scores=pd.DataFrame(columns=["marker", "region", "z", "free"]),
+            notes=(str(error),),
+        )
 
 
 def tabulate_nulls(nulls: Sequence[NullTest]) -> pd.DataFrame:
@@ -302,23 +323,31 @@ def state_nulls(nulls: Sequence[NullTest]) -> str:
         One sentence with the p-values.
     """
     conditional, exchangeable = nulls
+    first = _evidence(conditional)
+    second = _evidence(exchangeable)
     return (
-        f"{_evidence(conditional.p_value)} against 'the outcome does not depend on location given"
-        f" the levels' (p = {conditional.p_value:.3f}, the headline test) and"
-        f" {_evidence(exchangeable.p_value).lower()} against 'the regions of a patient can be"
-        f" exchanged' (p = {exchangeable.p_value:.3f}); p-values of two tests, not corrected."
+        f"{first} against 'the outcome does not depend on location given the levels'"
+        f" ({_figure(conditional)}, the headline test) and {second[0].lower()}{second[1:]} against"
+        f" 'the regions of a patient can be exchanged' ({_figure(exchangeable)}); p-values of two"
+        " tests, not corrected."
     )
 
 
-def _evidence(p: float) -> str:
-    return "Evidence" if p <= 0.05 else "No evidence at 5 %"
+def _evidence(found: NullTest) -> str:
+    if np.isnan(found.p_value):
+        return "No test"
+    return "Evidence" if found.p_value <= 0.05 else "No evidence at 5 %"
+
+
+def _figure(found: NullTest) -> str:
+    return "not testable here" if np.isnan(found.p_value) else f"p = {found.p_value:.3f}"
 
 
 def _scores_and_level(
     features: pd.DataFrame, table: pd.DataFrame, cohort: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return scores by patient, marker and region, and their mean over two or more regions."""
-    scores = normal_scores(check_features(features, table), within=cohort)
+    scores = normal_scores_within(check_features(features, table), cohort)
     known = np.isfinite(scores)
     count = known.sum(axis=2)
     total = np.where(known, scores, 0.0).sum(axis=2)
@@ -361,8 +390,9 @@ def _basis(columns: FloatArray) -> FloatArray:
 
 def _exchangeable_regions(measured: np.ndarray) -> IntArray:
     """Group of each patient's regions, shape (n, n_regions): those with the same markers."""
-    power = 2 ** np.arange(measured.shape[1], dtype=np.int64)
-    return np.asarray((measured * power[None, :, None]).sum(axis=1))
+    n, n_markers, n_regions = measured.shape
+    rows = measured.transpose(0, 2, 1).reshape(-1, n_markers)
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(n, n_regions)
 
 
 def _permute_within(groups: IntArray, size: int, rng: np.random.Generator) -> IntArray:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
-from scipy.special import ndtri
 from sklearn.covariance import ledoit_wolf
 
 from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.attribution.rank_scores import normal_scores
 from times_stats.errors import InputError
 
 _QUANTILE = 0.95
@@ -111,8 +111,10 @@ def off_support_fraction(
             f" {LEAST_ROWS} or more"
         )
     reference = _thin(_once(background.to_numpy(dtype=np.float64)), rng)
-    scored = _normal_scores(reference, reference)
-    asked = _normal_scores(reference, _thin(X.to_numpy(dtype=np.float64), rng))
+    given = _thin(X.to_numpy(dtype=np.float64), rng)
+    scored, asked = (  # a missing value counts as the middle
+        np.nan_to_num(normal_scores(table, reference=reference)) for table in (reference, given)
+    )
     varied = np.ptp(scored, axis=0) > 0.0
     if len(groups) < 2 or not varied.any():
         return OffSupport(np.nan, np.nan, np.nan, 0)
@@ -171,20 +173,3 @@ def _thin(values: FloatArray, rng: np.random.Generator) -> FloatArray:
     if len(values) <= _MOST_ROWS:
         return values
     return values[np.sort(rng.choice(len(values), _MOST_ROWS, replace=False))]
-
-
-def _normal_scores(reference: FloatArray, values: FloatArray) -> FloatArray:
-    """Return the normal quantile of each value's mid-rank in the reference, by column."""
-    scores = np.zeros(values.shape)
-    for j in range(values.shape[1]):
-        known = np.sort(reference[np.isfinite(reference[:, j]), j])
-        if known.size == 0 or known[0] == known[-1]:
-            continue
-        here = np.isfinite(values[:, j])
-        below = np.searchsorted(known, values[here, j], side="left")
-        up_to = np.searchsorted(known, values[here, j], side="right")
-        middle = (below + up_to) / 2.0
-        scores[here, j] = ndtri(
-            np.clip(middle / known.size, 0.5 / known.size, 1 - 0.5 / known.size)
-        )
-    return scores

@@ -16,6 +16,7 @@ from times_stats.attribution.coalition_scores import Metric
 from times_stats.attribution.coalitions import MAX_EXACT_PLAYERS
 from times_stats.attribution.performance_result import PerformanceShapley, report_game
 from times_stats.attribution.player_columns import Game, find_players
+from times_stats.attribution.rungs import check_same_patients
 from times_stats.resampling import bootstrap_weights, check_folds, spawn_rng
 
 _LEAST_REFITS = 20
@@ -148,8 +149,14 @@ def performance_shapley(
     'A in rim'
     """
     table = as_survival_table(outcome)
-    _check_tables(features, outcome=table, stages=stages, levels=levels, strata=strata)
-    _check_settings(n_resamples, n_refits=n_refits, confidence_level=confidence_level)
+    check_same_patients(features, outcome=table, stages=stages, levels=levels)
+    _check_settings(
+        n_resamples,
+        n_refits=n_refits,
+        confidence_level=confidence_level,
+        strata=strata,
+        n_patients=len(features),
+    )
     labels = check_folds(folds, features.index.to_numpy())
     players = find_players(
         features,
@@ -177,24 +184,19 @@ def performance_shapley(
     return report_game(plan, played, refits, table, confidence_level=confidence_level)
 
 
-def _check_tables(
-    features: pd.DataFrame, *, strata: ArrayLike | None, **others: pd.DataFrame | None
+def _check_settings(
+    n_resamples: int,
+    *,
+    n_refits: int,
+    confidence_level: float,
+    strata: ArrayLike | None,
+    n_patients: int,
 ) -> None:
     faults = Faults()
-    for name, frame in others.items():
-        if frame is not None and not frame.index.equals(features.index):
-            faults.add(
-                f"{name} and features are not of the same patients in the same order: reindex one"
-            )
-    if strata is not None and np.shape(strata) != (len(features),):
+    if strata is not None and np.shape(strata) != (n_patients,):
         faults.add(
-            f"strata have shape {np.shape(strata)}: give one for each of {len(features)} patients"
+            f"strata have shape {np.shape(strata)}: give one for each of {n_patients} patients"
         )
-    faults.raise_if_any()
-
-
-def _check_settings(n_resamples: int, *, n_refits: int, confidence_level: float) -> None:
-    faults = Faults()
     if n_resamples < 2:
         faults.add(f"n_resamples is {n_resamples}: an interval needs 2 or more")
     if not 0.0 < confidence_level < 1.0:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from times_stats._checks import Faults, name_rows
 from times_stats._typing import BoolArray, FloatArray, IntArray
-from times_stats.attribution.rungs import ALL_REGIONS, LadderData, collect_ladder
+from times_stats.attribution.rungs import ALL_REGIONS, LadderData, choose_patients, collect_ladder
 from times_stats.attribution.unplayable import UnplayableError
 from times_stats.errors import InputError
 from times_stats.features.matrix import ALL_IMAGES, complete_markers, marker_levels
@@ -139,24 +139,8 @@ def find_players(
     """
     if game not in GAMES:
         raise InputError(f"game is {game!r}: use one of {', '.join(map(repr, GAMES))}")
+    kept, notes = choose_patients(features, stages, otherwise="there is no game to play")
     complete = complete_markers(features)
-    measured = complete.any(axis=1).to_numpy(dtype=np.bool_)
-    staged = np.ones(len(features), dtype=np.bool_)
-    if stages is not None:
-        staged = stages.notna().all(axis=1).to_numpy(dtype=np.bool_)
-    kept = measured & staged
-    if not kept.any():
-        raise InputError(
-            "no patient has a complete marker and a recorded stage: there is no game to play"
-        )
-    notes = [
-        f"{lost.sum()} patients without {what} were left out ({name_rows(features.index[lost])})."
-        for lost, what in (
-            (~measured, "any complete marker"),
-            (measured & ~staged, "a recorded stage"),
-        )
-        if lost.any()
-    ]
     levels = marker_levels(features) if levels is None else levels
     data = collect_ladder(
         features[kept],

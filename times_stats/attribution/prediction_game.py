@@ -14,7 +14,7 @@ from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.attribution.coalitions import MAX_EXACT_PLAYERS, ShapleyValues, shapley_values
 from times_stats.attribution.off_support import LEAST_ROWS, OffSupport, off_support_fraction
 from times_stats.errors import InputError
-from times_stats.resampling import bootstrap_weights, spawn_rng
+from times_stats.resampling import bootstrap_mean, spawn_rng
 
 type Predictor = Callable[[pd.DataFrame], FloatArray]
 _ROWS_AT_ONCE = 200_000
@@ -121,16 +121,11 @@ def prediction_shapley(
     >>> bool(np.allclose(result.values[:, 0, 0], X["a"] - X["a"].mean()))
     True
     """
-    players = _check_tables(X, background, groups)
-    shapley, numbers = _play(
-        predict, X, background, players, max_exact_players=max_exact_players, n_pairs=n_pairs,
-        seed=seed,
+    named = _check_tables(X, background, groups)
+    return _share_out(
+        predict, X, background[X.columns], players=named, groups=named, outputs=outputs,
+        max_exact_players=max_exact_players, n_pairs=n_pairs, seed=seed,
     )  # fmt: skip
-    support = off_support_fraction(
-        X, background[X.columns], groups=players, rng=spawn_rng(seed, "shapley", "hybrids")
-    )
-    identity = np.eye(len(players))
-    return _arrange(shapley, numbers, X, [*players], outputs, support, identity)
 
 
 def sum_feature_shapley(
@@ -192,19 +187,12 @@ def sum_feature_shapley(
     >>> grouped.values[0, :, 0].values.round(1), summed.values[0, :, 0].values.round(1)
     (array([0.5, 0.5]), array([0.7, 0.3]))
     """
-    players = _check_tables(X, background, groups)
+    named = _check_tables(X, background, groups)
     single = {str(position): np.array([position]) for position in range(X.shape[1])}
-    shapley, numbers = _play(
-        predict, X, background, single, max_exact_players=max_exact_players, n_pairs=n_pairs,
-        seed=seed,
+    return _share_out(
+        predict, X, background[X.columns], players=single, groups=named, outputs=outputs,
+        max_exact_players=max_exact_players, n_pairs=n_pairs, seed=seed,
     )  # fmt: skip
-    support = off_support_fraction(
-        X, background[X.columns], groups=single, rng=spawn_rng(seed, "shapley", "hybrids")
-    )
-    belongs = np.zeros((len(players), X.shape[1]))
-    for k, columns in enumerate(players.values()):
-        belongs[k, columns] = 1.0
-    return _arrange(shapley, numbers, X, [*players], outputs, support, belongs)
 
 
 def summarise_prediction_shapley(
@@ -255,11 +243,9 @@ def summarise_prediction_shapley(
         raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
     size = np.abs(result.values.to_numpy())
     n, n_players, n_outputs = size.shape
-    flat = size.reshape(n, -1)
-    mean = flat.mean(axis=0)
-    draws = bootstrap_weights(n, n_resamples=n_resamples, rng=rng) @ flat / n
-    tail = (1.0 - confidence_level) / 2.0
-    lower, upper = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+    mean, lower, upper, drawn = bootstrap_mean(
+        size.reshape(n, -1), n_resamples=n_resamples, confidence_level=confidence_level, rng=rng
+    )
     total = mean.reshape(n_players, n_outputs).sum(axis=0)
     with np.errstate(invalid="ignore"):
         share = mean.reshape(n_players, n_outputs) / total
@@ -270,12 +256,40 @@ def summarise_prediction_shapley(
             "estimate": mean,
             "lower": lower,
             "upper": upper,
-            "se": draws.std(axis=0, ddof=1),
+            "se": drawn.std(axis=0, ddof=1),
             "share": share.ravel(),
         }
     )
     order = np.arange(n_players * n_outputs).reshape(n_players, n_outputs).T.ravel()
     return table.iloc[order].reset_index(drop=True)
+
+
+def _share_out(
+    predict: Predictor,
+    X: pd.DataFrame,
+    background: pd.DataFrame,
+    *,
+    players: dict[str, IntArray],
+    groups: dict[str, IntArray],
+    outputs: Sequence[Hashable] | None,
+    max_exact_players: int,
+    n_pairs: int,
+    seed: int,
+) -> PredictionShapley:
+    """Play the game of the players, and add their values up within the groups they make."""
+    shapley, numbers = _play(
+        predict, X, background, players, max_exact_players=max_exact_players, n_pairs=n_pairs,
+        seed=seed,
+    )  # fmt: skip
+    support = off_support_fraction(
+        X, background, groups=players, rng=spawn_rng(seed, "shapley", "hybrids")
+    )
+    # a player belongs to the group that holds its columns
+    belongs = np.array(
+        [[np.isin(own, columns).all() for own in players.values()] for columns in groups.values()],
+        dtype=np.float64,
+    )
+    return _arrange(shapley, numbers, X, [*groups], outputs, support, belongs)
 
 
 def _play(
@@ -290,7 +304,7 @@ def _play(
 ) -> tuple[ShapleyValues, FloatArray]:
     """Return the values of all patients and outputs side by side, and the predictions."""
     own = X.to_numpy(dtype=np.float64)
-    other = background[X.columns].to_numpy(dtype=np.float64)
+    other = background.to_numpy(dtype=np.float64)
     numbers = _predicted(predict, own, X.columns)
     base = _predicted(predict, other, X.columns).mean(axis=0)
 

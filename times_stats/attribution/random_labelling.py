@@ -8,16 +8,17 @@ import pandas as pd
 from times_stats._checks import Faults
 from times_stats._typing import FloatArray, IntArray
 from times_stats.attribution.null_inputs import (
+    UntestableError,
     by_region,
     check_outcome,
     check_permutations,
     marker_and_region_names,
 )
+from times_stats.attribution.rank_scores import normal_scores_within
 from times_stats.attribution.score_statistic import (
     NullTest,
     compare_contrasts,
     fit_without_location,
-    normal_scores,
     weak_columns,
 )
 from times_stats.errors import InputError
@@ -96,8 +97,8 @@ def random_labelling_test(
     expected = _by_patient(total[:, :, None] * share[:, None, :], patient, n)
     cells = _by_patient(positions, patient, n)
     held = np.log(np.column_stack([_by_patient(total, patient, n), cells]) + 0.5)
-    levels = normal_scores(held, within=cohort)
-    known = np.column_stack([weak_columns(stages, cohort), levels])
+    levels = normal_scores_within(held, cohort)
+    known = np.column_stack([weak_columns(table, stages), levels])
     fixed = fit_without_location(table, known)
     rng = spawn_rng(seed, "random labelling")
 
@@ -120,7 +121,7 @@ def random_labelling_test(
 
     contrast = contrasts(marked)
     if not contrast.any():
-        raise InputError("every immune cell or none carries the marks: nothing can move")
+        raise UntestableError("every immune cell or none carries the marks: nothing can move")
     return compare_contrasts(
         "random labelling",
         fixed,

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from times_stats._typing import FloatArray, IntArray
+from times_stats._checks import Faults, name_rows
+from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.features.function_components import (
     SpatialFunctions,
     component_scores,
     learn_components,
 )
+from times_stats.features.matrix import complete_markers
 from times_stats.rivals.transforms import learn_transform
 
 LEVELS, TUMOUR, ALL_REGIONS = "levels", "tumour_region", "all_regions"
@@ -222,7 +224,32 @@ def collect_ladder(
     is_complete = complete[[marker for marker, _ in columns]].to_numpy(dtype=np.bool_)
     values = features.where(is_complete)
     values.columns = pd.MultiIndex.from_tuples(columns, names=["marker", "region"])
-    index = features.index
+    return LadderData(
+        values=values,
+        levels=levels,
+        stage_steps=stage_steps(stages, index=features.index),
+        cohort_steps=cohort_steps(cohort, index=features.index),
+        contrast_columns=tuple(contrasts),
+        tumour_columns=tuple(column for column in columns if column[1] == tumour_region),
+        functions=functions,
+    )
+
+
+def stage_steps(stages: pd.DataFrame | None, *, index: pd.Index) -> pd.DataFrame:
+    """Return one column per step of each ordered stage: 1 from that stage on.
+
+    Parameters
+    ----------
+    stages : DataFrame of ordered categoricals or None
+        Recorded stages, none missing.
+    index : Index
+        The patients.
+
+    Returns
+    -------
+    DataFrame, shape (n, n_steps)
+        Steps that nobody or everybody has taken are left out.
+    """
     steps = {}
     for system in [] if stages is None else stages.columns:
         assert stages is not None
@@ -231,19 +258,94 @@ def collect_ladder(
         for code in range(1, len(names)):
             if 0 < (codes >= code).sum() < codes.size:
                 steps[f"stage:{system}>={names[code]}"] = (codes >= code).astype(np.float64)
+    return pd.DataFrame(steps, index=index)
+
+
+def cohort_steps(cohort: pd.Series | None, *, index: pd.Index) -> pd.DataFrame:
+    """Return an indicator of each cohort but the first.
+
+    Parameters
+    ----------
+    cohort : Series or None
+        Cohort of each patient.
+    index : Index
+        The patients.
+
+    Returns
+    -------
+    DataFrame, shape (n, n_cohorts - 1)
+    """
     cohorts = {}
     if cohort is not None:
         for name in sorted(cohort.astype(str).unique())[1:]:
             cohorts[f"cohort:{name}"] = (cohort.astype(str) == name).to_numpy(dtype=np.float64)
-    return LadderData(
-        values=values,
-        levels=levels,
-        stage_steps=pd.DataFrame(steps, index=index),
-        cohort_steps=pd.DataFrame(cohorts, index=index),
-        contrast_columns=tuple(contrasts),
-        tumour_columns=tuple(column for column in columns if column[1] == tumour_region),
-        functions=functions,
-    )
+    return pd.DataFrame(cohorts, index=index)
+
+
+def check_same_patients(features: pd.DataFrame, **others: pd.DataFrame | None) -> None:
+    """Refuse tables that are not of the patients of the features, in their order.
+
+    Parameters
+    ----------
+    features : DataFrame
+    **others : DataFrame or None
+        Tables by the name of their argument.
+
+    Raises
+    ------
+    InputError
+        Names every such table.
+    """
+    faults = Faults()
+    for name, frame in others.items():
+        if frame is not None and not frame.index.equals(features.index):
+            faults.add(
+                f"{name} and features are not of the same patients in the same order: reindex one"
+            )
+    faults.raise_if_any()
+
+
+def choose_patients(
+    features: pd.DataFrame, stages: pd.DataFrame | None, *, otherwise: str
+) -> tuple[BoolArray, list[str]]:
+    """Choose patients with a complete marker and every stage.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n, n_markers * n_regions)
+        Raw values, columns (marker, region), NaN = missing.
+    stages : DataFrame or None
+        Recorded stages.
+    otherwise : str
+        What it means that there are none.
+
+    Returns
+    -------
+    kept : bool array, shape (n,)
+    notes : list of str
+        Who was left out, and why.
+
+    Raises
+    ------
+    InputError
+        If no patient is left.
+    """
+    measured = complete_markers(features).any(axis=1).to_numpy(dtype=np.bool_)
+    staged = np.ones(len(features), dtype=np.bool_)
+    if stages is not None:
+        staged = stages.notna().all(axis=1).to_numpy(dtype=np.bool_)
+    kept = measured & staged
+    if not kept.any():
+        raise InputError(f"no patient has a complete marker and a recorded stage: {otherwise}")
+    notes = [
+        f"{lost.sum()} patients without {what} were left out ({name_rows(features.index[lost])})."
+        for lost, what in (
+            (~measured, "any complete marker"),
+            (measured & ~staged, "a recorded stage"),
+        )
+        if lost.any()
+    ]
+    return kept, notes
 
 
 def _transform(frame: pd.DataFrame, train: IntArray) -> tuple[pd.DataFrame, set[str]]:

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
 
-from times_stats._typing import FloatArray, IntArray
-from times_stats.attribution.null_inputs import marker_and_region_names
+from times_stats._typing import FloatArray
+from times_stats.attribution.null_inputs import UntestableError, marker_and_region_names
 from times_stats.attribution.permutation import permutation_p
-from times_stats.errors import InputError
+from times_stats.attribution.rungs import cohort_steps, stage_steps
 from times_stats.partial_likelihood import build_risk_sets, martingale_residuals
-from times_stats.rivals.cox import maximise_penalised
+from times_stats.rivals.cox import WEAK_PRECISION, maximise_penalised
 
 _BATCH = 50  # permutations at once
-_WEAK_PRECISION = 1.0 / 2.0**2
 _NOTHING = 1e-9  # share of a contrast's size that is rounding
 
 
@@ -32,7 +30,8 @@ class NullTest:
     statistic : float
         Sum of the squared scores in `scores`.
     p_value, p_error : float
-        Permutation p-value and its Monte Carlo standard error.
+        Permutation p-value and its Monte Carlo standard error; NaN where the sample cannot carry
+        the test, and the notes say why.
     n_permutations : int
         Permutations drawn.
     n, events : int
@@ -74,34 +73,6 @@ class OutcomeGivenLevels:
     events: int
 
 
-def normal_scores(values: FloatArray, *, within: IntArray) -> FloatArray:
-    """Return the standard normal quantile of each value's rank in its column, ties averaged.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n, ...)
-        NaN stays NaN.
-    within : ndarray of int, shape (n,)
-        Group in which a value is ranked.
-
-    Returns
-    -------
-    ndarray, shape (n, ...)
-
-    Examples
-    --------
-    >>> normal_scores(np.array([5.0, 1.0, np.nan, 9.0]), within=np.zeros(4, int)).round(2).tolist()
-    [0.0, -0.97, nan, 0.97]
-    """
-    scores = np.full(values.shape, np.nan)
-    for group in np.unique(within):
-        own = values[within == group]
-        rank = rankdata(own, axis=0, nan_policy="omit")
-        count = np.isfinite(own).sum(axis=0)
-        scores[within == group] = norm.ppf((rank - 0.5) / np.maximum(count, 1))
-    return scores
-
-
 def fit_without_location(table: pd.DataFrame, columns: FloatArray) -> OutcomeGivenLevels:
     """Fit a Cox model of stage, cohort and levels, each with the weak prior N(0, 2^2).
 
@@ -119,7 +90,7 @@ def fit_without_location(table: pd.DataFrame, columns: FloatArray) -> OutcomeGiv
     columns = columns - columns.mean(axis=0)
     event = table["event"].to_numpy(dtype=np.int64)
     sets = build_risk_sets(table["time"].to_numpy(dtype=np.float64), event)
-    precision = np.full(columns.shape[1], _WEAK_PRECISION)
+    precision = np.full(columns.shape[1], WEAK_PRECISION)
     fit = maximise_penalised(sets, columns[sets.order], precision, np.zeros(columns.shape[1]))
     predictor = columns @ fit.coefficients
     residual = np.empty(len(table))
@@ -127,24 +98,22 @@ def fit_without_location(table: pd.DataFrame, columns: FloatArray) -> OutcomeGiv
     return OutcomeGivenLevels(residual, predictor, int(event.sum()))
 
 
-def weak_columns(stages: pd.DataFrame | None, cohort: IntArray) -> FloatArray:
-    """Return steps of the stages, and indicators of the cohorts but the first.
+def weak_columns(table: pd.DataFrame, stages: pd.DataFrame | None) -> FloatArray:
+    """Return the steps of cohorts and stages, as the ladder of nested models has them.
 
     Parameters
     ----------
+    table : DataFrame, shape (n, ...)
+        Outcome, with `cohort` if there are several.
     stages : DataFrame of ordered categoricals or None
-    cohort : ndarray of int, shape (n,)
 
     Returns
     -------
     ndarray, shape (n, n_steps)
     """
-    found = [(cohort[:, None] == np.arange(1, cohort.max() + 1)).astype(np.float64)]
-    for system in [] if stages is None else stages.columns:
-        assert stages is not None
-        codes = stages[system].cat.codes.to_numpy()
-        found.append((codes[:, None] >= np.unique(codes)[1:]).astype(np.float64))
-    return np.column_stack(found)
+    index = table.index
+    steps = (cohort_steps(table.get("cohort"), index=index), stage_steps(stages, index=index))
+    return np.column_stack([block.to_numpy(dtype=np.float64) for block in steps])
 
 
 def level_columns(levels: FloatArray) -> FloatArray:
@@ -203,14 +172,14 @@ def compare_contrasts(
 
     Raises
     ------
-    InputError
+    UntestableError
         If nothing of any contrast is left.
     """
     spread = ((before - before.mean(axis=0)) ** 2).sum(axis=0)
     free = (contrast**2).sum(axis=0) / np.where(spread > 0.0, spread, np.inf)
     used = free > _NOTHING
     if not used.any():
-        raise InputError(
+        raise UntestableError(
             "levels, stage and cohort leave nothing of where the markers sit: there are too few"
             " patients for so many levels, or the levels hold the regions themselves"
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from times_stats.errors import InputError
-from times_stats.resampling import bootstrap_weights
+from times_stats.resampling import bootstrap_mean
 
 
 def marker_region_shapley(evidence: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:
@@ -115,11 +115,9 @@ def summarise_attribution(
     if values.size == 0:
         raise InputError("no patient has an attribution: every marker is incomplete for everybody")
     size = np.nan_to_num(np.abs(values))
-    mean_absolute = size.mean(axis=0)
-    counts = bootstrap_weights(len(size), n_resamples=n_resamples, rng=rng)
-    resampled = counts @ size / len(size)
-    tail = (1.0 - confidence_level) / 2.0
-    lower, upper = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
+    mean_absolute, lower, upper, _ = bootstrap_mean(
+        size, n_resamples=n_resamples, confidence_level=confidence_level, rng=rng
+    )
     total = mean_absolute.sum()
     return pd.DataFrame(
         {

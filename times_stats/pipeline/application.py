@@ -15,6 +15,7 @@ from times_stats.features.matrix import complete_markers, feature_matrix
 from times_stats.model_files import check_manifest, load_score
 from times_stats.model_files.plain_json import parse_json
 from times_stats.pipeline.checkpoints import replacing
+from times_stats.pipeline.csv_files import write_csv
 from times_stats.pipeline.outputs import CELLS
 from times_stats.score.times_score import TimesScore
 from times_stats.studies.reading import read_new_patients
@@ -140,5 +141,5 @@ def apply_saved_model(
     ]
     if out is not None:
         with replacing(Path(out)) as part:
-            table.reset_index().to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
+            write_csv(table.reset_index(), part)
     return table

@@ -14,6 +14,7 @@ from times_stats._checks import Faults
 from times_stats.errors import InputError
 from times_stats.features.located_cells import LocatedCells, locate_cells
 from times_stats.pipeline.checkpoints import replacing
+from times_stats.pipeline.csv_files import write_csv
 from times_stats.pipeline.steps import Display
 from times_stats.studies.reading import measure_study_cells, open_study_cells
 from times_stats.tables.cells import read_image
@@ -78,7 +79,7 @@ def write_features(
             if part is parts[0] and out.suffix.lower() == ".parquet":
                 table.to_parquet(part, index=False)
             else:
-                table.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
+                write_csv(table, part)
     return cells.patients
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from times_stats.audit.leakage import find_leakage
 from times_stats.model_files import write_manifest
 from times_stats.pipeline.checkpoints import MARK, replacing
+from times_stats.pipeline.csv_files import write_csv
 from times_stats.pipeline.preparation import Prepared
 from times_stats.report.contents import ReportContents
 from times_stats.report.figure_files import write_figures
@@ -49,11 +50,6 @@ def audit_folds(prepared: Prepared) -> dict[str, Any]:
 def cell_tables(cells: CellMeasures) -> dict[str, pd.DataFrame]:
     """Return the tables of a study with cells, by the names of their files."""
     return {"features": cells.patients, "images": cells.summary, "cells": cells.counts}
-
-
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    with replacing(path) as part:
-        frame.to_csv(part, index=False, float_format="%.10g", lineterminator="\n")
 
 
 def _write_json(value: object, path: Path) -> None:
@@ -98,7 +94,8 @@ def write_outputs(
         From `audit_folds`.
     """
     for name, table in tables.items():
-        _write_csv(table, out / f"{name}.csv")
+        with replacing(out / f"{name}.csv") as part:
+            write_csv(table, part)
     with _replacing_folder(out / "model") as part:
         shutil.copytree(model_path, part, dirs_exist_ok=True)
         save_posterior(fit, part, training_data=False)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from times_stats.errors import InputError
+from times_stats.pipeline.csv_files import write_csv
 from times_stats.simulate.simulated import SimulatedStudy
 from times_stats.tables.cell_opening import cells_from_frame
 from times_stats.tables.cell_writing import write_cells
@@ -160,14 +161,14 @@ def _write_tables(simulated: SimulatedStudy, folder: Path, quoted: str) -> None:
     truth = simulated.truth
     tissue = _MEASUREMENTS
     if simulated.cells is None:
-        _write_csv(simulated.measurements, folder / "measurements.csv")
+        write_csv(simulated.measurements, folder / "measurements.csv")
     else:
         write_cells(cells_from_frame(simulated.cells), folder / "cells.parquet")
         inner, outer = truth["tissue_design"].compartments.invasive_front
         tissue = _CELLS.format(inner=inner, outer=outer)
-    _write_csv(simulated.patients, folder / "patients.csv")
+    write_csv(simulated.patients, folder / "patients.csv")
     by_patient, rest = _split_truth(truth, simulated.patients["patient_id"])
-    _write_csv(by_patient.reset_index(), folder / "truth.csv")
+    write_csv(by_patient.reset_index(), folder / "truth.csv")
     text = json.dumps(rest, indent=1, allow_nan=False)
     (folder / "truth.json").write_text(text + "\n", encoding="utf-8")
     settings = _STUDY.format(
@@ -178,10 +179,6 @@ def _write_tables(simulated: SimulatedStudy, folder: Path, quoted: str) -> None:
         markers=json.dumps(sorted(truth["levels"].columns)),
     )
     (folder / "study.toml").write_text(settings, encoding="utf-8")
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
 
 
 def _split_truth(

@@ -351,7 +351,7 @@ def null_table(nulls: pd.DataFrame) -> Table:
         [
             Cell(_NULLS[row["null"]]),
             Cell(f"{row['n']:.0f} ({row['events']:.0f})"),
-            Cell(f"{row['p_value']:.3f}", f"Monte Carlo error {row['p_error']:.3f}"),
+            _null_p(row["p_value"], row["p_error"]),
             Cell(f"{row['n_permutations']:.0f}"),
         ]
         for row in nulls.to_dict("records")
@@ -366,6 +366,12 @@ def null_table(nulls: pd.DataFrame) -> Table:
         "for two tests.",
         frozenset({1}),
     )
+
+
+def _null_p(p: float, error: float) -> Cell:
+    if not p >= 0.0:
+        return Cell("not testable here")
+    return Cell(f"{p:.3f}", f"Monte Carlo error {error:.3f}")
 
 
 _NULLS = {

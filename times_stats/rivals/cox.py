@@ -28,8 +28,10 @@ from times_stats.partial_likelihood import (
 )
 from times_stats.rivals.transforms import ColumnTransform, learn_transform
 
-_WEAK_PRECISION = 1.0 / 2.0**2
-_LOG_PENALTY_BOUNDS = (float(np.log(0.1)), float(np.log(1e4)))
+WEAK_PRECISION = 1.0 / 2.0**2
+"""Of the prior N(0, 2^2) of stages and cohorts, which no penalty is learned for."""
+LOG_PENALTY_BOUNDS = (float(np.log(0.1)), float(np.log(1e4)))
+"""Between which the log of a penalty is learned."""
 _N_GRID = 5
 _LOG_PENALTY_TOLERANCE = 0.1
 _LOCAL_STEP = 1.5
@@ -364,13 +366,13 @@ class RidgeCox(BaseEstimator):  # type: ignore[misc]
 
 
 def _precision_of(groups: list[str | None], penalty: Mapping[str, float]) -> FloatArray:
-    return np.array([_WEAK_PRECISION if group is None else penalty[group] for group in groups])
+    return np.array([WEAK_PRECISION if group is None else penalty[group] for group in groups])
 
 
 def _learn_penalties(
     sets: RiskSets, X: FloatArray, groups: list[str | None], names: list[str]
 ) -> tuple[dict[str, float], _PenalisedFit]:
-    middle = float(np.mean(_LOG_PENALTY_BOUNDS))
+    middle = float(np.mean(LOG_PENALTY_BOUNDS))
     log_penalty = dict.fromkeys(names, middle)
     latest = np.zeros(X.shape[1])
     heights: dict[tuple[float, ...], float] = {}
@@ -388,12 +390,12 @@ def _learn_penalties(
         before = dict(log_penalty)
         for name in names:
             if round_number == 0:
-                grid = np.linspace(*_LOG_PENALTY_BOUNDS, _N_GRID)
+                grid = np.linspace(*LOG_PENALTY_BOUNDS, _N_GRID)
                 centre = int(np.argmin([cost(name, value) for value in grid]))
                 low, high = grid[max(centre - 1, 0)], grid[min(centre + 1, _N_GRID - 1)]
             else:
-                low = max(log_penalty[name] - _LOCAL_STEP, _LOG_PENALTY_BOUNDS[0])
-                high = min(log_penalty[name] + _LOCAL_STEP, _LOG_PENALTY_BOUNDS[1])
+                low = max(log_penalty[name] - _LOCAL_STEP, LOG_PENALTY_BOUNDS[0])
+                high = min(log_penalty[name] + _LOCAL_STEP, LOG_PENALTY_BOUNDS[1])
             minimize_scalar(
                 partial(cost, name),
                 bounds=(low, high),

@@ -196,7 +196,7 @@ def _name_cohort_effects(
 ) -> None:
     for scale_name, latent_name, name, mean in (
         ("cohort_scale", "cohort_latent", "cohort_effect", draws["level"]),
-        ("cohort_slope_scale", "cohort_slope_latent", "cohort_slope", 0 * draws["level"]),
+        ("cohort_slope_scale", "cohort_slope_latent", "cohort_slope", np.zeros(())),
     ):
         if scale_name in draws:
             scale = draws[scale_name]

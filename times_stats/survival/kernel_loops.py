@@ -370,15 +370,15 @@ def _start(point: FloatArray, gradient: FloatArray, memory: FloatArray, own: Pre
     n_coefficients, n_shared = own.seen_z.size, own.n_shared
     beta, offset = memory[_BETA, :n_coefficients], memory[_OFFSET, :n_cohorts]
     pull, form = memory[_PULL], centred[0]
+    shared_form = 0.0 if n_shared < group.size else form  # beside columns with effects of their own
     gradient[:] = 0.0
     total = _normal(point, gradient, 0, prior[0], prior[1])
     beta[:] = point[0]
     latent = 1 + own.n_groups
     for g in range(own.n_groups):
-        shared = n_shared < group.size and g < own.n_groups - 1
-        total += _half_normal(point, gradient, memory, 1 + g, prior[2], 0.0 if shared else form)
+        each = shared_form if g < own.n_groups - 1 else form
+        total += _half_normal(point, gradient, memory, 1 + g, prior[2], each)
     for e in range(n_shared):
-        shared_form = 0.0 if n_shared < group.size else form
         density, effect, _ = _effect(
             point, gradient, memory, 1 + group[e], latent + e, shared_form, 0.0
         )
@@ -417,6 +417,7 @@ def _finish(point: FloatArray, gradient: FloatArray, memory: FloatArray, own: Pr
     """Carry the gradient from slopes and offsets on to the parameters."""
     centred, group, n_cohorts, n_shared = own.centred, own.group, own.seen.size, own.n_shared
     slopes, form, latent = memory[_BETA_SLOPES], centred[0], 1 + own.n_groups
+    shared_form = 0.0 if n_shared < group.size else form
     for p in range(group.size - n_shared):
         _chain_effect(point, gradient, memory, own.n_groups, latent + n_shared + p, form, slopes[p])
         slopes[p] = (1.0 - form) * slopes[p] + memory[_PULL, p]
@@ -426,7 +427,6 @@ def _finish(point: FloatArray, gradient: FloatArray, memory: FloatArray, own: Pr
         slope = 0.0
         for p in range(own.seen_z.size):
             slope += own.matrix[e, p] * slopes[p]
-        shared_form = 0.0 if n_shared < group.size else form
         _chain_effect(point, gradient, memory, 1 + group[e], latent + e, shared_form, slope)
     level, form = latent + group.size, centred[1] if n_cohorts > 1 else 0.0
     for c in range(n_cohorts):
