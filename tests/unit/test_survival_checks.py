@@ -454,10 +454,25 @@ def test_every_prior_of_the_graph_is_scaled_or_known_to_be_structure(kind):
         name: rng.normal(0, 0.7, np.shape(value)) for name, value in model.initial_point(0).items()
     }
     expected = dict(zip(scaled, density(point), strict=True))
+    centre = model.replace_rvs_by_values(
+        [model["level"].owner.op.dist_params(model["level"].owner)[0]]
+    )
+    shift = model.compile_fn(
+        centre,
+        inputs=model.value_vars,
+        mode=Mode(linker="py", optimizer=None),
+        on_unused_input="ignore",
+    )(point)[0]
     draws = {}
     for name in scaled:
         value = np.exp(point[f"{name}_log__"]) if f"{name}_log__" in point else point[name]
-        value = value - 0.7 if name == "level" else np.exp(value) if name == "log_shape" else value
+        value = (
+            value - shift - 0.7
+            if name == "level"
+            else np.exp(value)
+            if name == "log_shape"
+            else value
+        )
         dims = [f"{name}_{k}" for k in range(np.ndim(value))]
         draws[POSTERIOR_NAMES.get(name, name)] = (("chain", "draw", *dims), value[None, None])
     posterior = xr.Dataset(draws, coords={"chain": [0], "draw": [0]})

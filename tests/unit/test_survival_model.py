@@ -170,8 +170,8 @@ def evidence_and_its_prior(data, point):
     """Evidence with uncertain values filled in, and the density of these and of the exact ones."""
     if not data.n_latent:
         return data.evidence, 0.0
-    mean, (sd, density) = point["evidence_mean"], half_normal(point["evidence_sd_log__"], 1.0)
-    density = density + normal(mean, 0.0, 1.0).sum()
+    mean, (sd, density) = point["evidence_mean"], half_normal(point["evidence_sd_log__"], 0.5)
+    density = density + normal(mean, 0.0, 0.5).sum()
     z = data.evidence.astype(complex)
     rows, columns = np.nonzero(data.error.is_latent)
     for cell, (row, column) in enumerate(zip(rows, columns, strict=True)):
@@ -235,7 +235,7 @@ def hand_written(spec, data, point, centred):
     """Log density and the pointwise log likelihood at a named point."""
     design = design_effects(data.columns, region_order=spec.region_order)
     mean, sd = data.slope_prior or (spec.prior_slope_mean, spec.prior_slope_sd)
-    total, eta = 0.0, 0.0
+    total, eta, shift = 0.0, 0.0, 0.0
     if len(data.columns):
         total = total + normal(point["slope"], mean, sd)
         beta = np.full(len(data.columns), point["slope"])
@@ -254,8 +254,11 @@ def hand_written(spec, data, point, centred):
         z, density = evidence_and_its_prior(data, point)
         total += density
         eta = z @ beta
-    total += normal(point["level"], 0.0, spec.prior_intercept_sd)
-    eta = point["level"] + data.baseline.log_rate + eta
+        if data.n_latent:  # the level is sampled at the mean of what was measured
+            measured = np.where(data.error.is_missing, np.nan, data.evidence)
+            shift = np.nanmean(measured, axis=0) @ beta
+    total += normal(point["level"], shift, spec.prior_intercept_sd)
+    eta = point["level"] - shift + data.baseline.log_rate + eta
     for kind, scale_prior, weights in (
         ("cohort", spec.prior_cohort_scale, 1.0),
         ("cohort_slope", spec.prior_cohort_slope_scale, z.sum(axis=1) if data.columns.size else 0),

@@ -16,7 +16,7 @@ from times_stats._typing import FloatArray
 from times_stats.survival.baseline import learn_baseline
 from times_stats.survival.covariates import CovariateValues
 from times_stats.survival.effects import EffectDesign, design_effects
-from times_stats.survival.measurement import cell_values
+from times_stats.survival.measurement import POPULATION_PRIOR, cell_values
 from times_stats.survival.model_data import SurvivalData, data_arrays, zero_sum_contrasts
 from times_stats.survival.outcomes import SurvivalOutcome
 from times_stats.survival.spec import SurvivalSpec
@@ -97,6 +97,7 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
     :math:`-H(l) + \log(1 - e^{-(H(u) - H(l))})` for an event found between :math:`l` and :math:`u`.
     An effect is ``(latent - c * mean) * scale**(1 - c)`` with ``latent ~ Normal(c * mean,
     scale**c)``: centred for ``c = 1``, non-centred for ``c = 0``; `c` is data, see `centring`.
+    Where evidence is uncertain, ``level`` is the log hazard at the centre of the evidence.
     Effects that belong to one column each have the sum of the other effects as their mean, so
     that the latent value is the column's slope; those of cohorts have the level. Effects that
     those columns share stay non-centred. Every other mean is 0: that of steps between ordered
@@ -108,9 +109,11 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
     with pm.Model(check_bounds=False) as model:
         shared = {name: pm.Data(name, value) for name, value in arrays.items()}
         prior, centred = shared["prior"], shared["centred"]
-        eta: Any = _evidence_part(spec, data, design, shared) if len(data.columns) else 0.0
-        level = pm.Normal("level", 0.0, prior[3])
-        eta = level + prior[4] + eta
+        eta, shift = 0.0, 0.0
+        if len(data.columns):
+            eta, shift = _evidence_part(spec, data, design, shared)
+        level = pm.Normal("level", shift, prior[3])
+        eta = level + prior[4] + (eta - shift)
         if spec.covariates:
             eta = eta + _covariate_part(spec, data, shared)
         if data.n_cohorts > 1 and "level" in spec.cohort_effects:
@@ -139,8 +142,12 @@ def build_model(spec: SurvivalSpec, data: SurvivalData) -> Any:
 
 def _evidence_part(
     spec: SurvivalSpec, data: SurvivalData, design: EffectDesign, shared: Mapping[str, Any]
-) -> Any:
-    """Evidence times slopes, those of the patient's cohort where they differ."""
+) -> tuple[Any, Any]:
+    """Evidence times slopes, those of the patient's cohort where they differ; at the centre too.
+
+    Evidence with a population of its own may lie far from 0. The level is then sampled at its
+    centre: the intercept, at 0, would move with every slope.
+    """
     prior, centred = shared["prior"], shared["centred"]
     slope = pm.Normal("slope", prior[0], prior[1])
     beta: Any = pt.ones(len(data.columns)) * slope
@@ -160,13 +167,13 @@ def _evidence_part(
         spread = pm.HalfNormal("cohort_slope_scale", prior[7])
         deviation = _effects("cohort_slope_latent", spread, centred[1], data.n_cohorts)
         part = part + deviation[shared["cohort"]] * z.sum(axis=1)
-    return part
+    return part, (shared["z_centre"] * beta).sum() if data.n_latent else 0.0
 
 
 def _latent_evidence(data: SurvivalData, shared: Mapping[str, Any]) -> Any:
     """Evidence with its uncertain values as parameters, around the population they come from."""
-    mean = pm.Normal("evidence_mean", 0.0, 1.0, shape=len(data.columns))
-    spread = pm.HalfNormal("evidence_sd", 1.0, shape=len(data.columns))
+    mean = pm.Normal("evidence_mean", 0.0, POPULATION_PRIOR, shape=len(data.columns))
+    spread = pm.HalfNormal("evidence_sd", POPULATION_PRIOR, shape=len(data.columns))
     raw = pm.Normal("evidence_latent", 0.0, 1.0, shape=data.n_latent)
     column, df = shared["cell_column"], shared["cell_df"]
     value, width = cell_values(

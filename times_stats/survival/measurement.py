@@ -12,6 +12,9 @@ from times_stats._checks import Faults, name_rows
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
 
+POPULATION_PRIOR = np.float64(0.5)  # a bare 0.5 would be single precision in the graph
+"""Prior sd of the mean of the true evidence, and half-normal scale of its sd: log-hazard units,
+about 0 because evidence holds no base value, and of the size of the spread it usually has."""
 _GRID = np.linspace(-6.0, 6.0, 121)  # standard deviations of the product of two normal densities
 
 
@@ -124,8 +127,8 @@ def latent_cells(
     Returns
     -------
     dict of str to ndarray
-        ``z`` with 0 in place of uncertain values, their place ``cell`` (from 1), ``is_exact``, and
-        a vector of each property of the uncertain values.
+        ``z`` with 0 in place of uncertain values, ``z_centre`` (mean of each column), the place of
+        uncertain values ``cell`` (from 1), ``is_exact``, and a vector of each of their properties.
     """
     latent = np.zeros(evidence.shape, dtype=np.bool_) if error is None else error.is_latent
     n = int(latent.sum())
@@ -148,8 +151,10 @@ def latent_cells(
         vectors["cell_df"][:n] = error.df[row, column]
         vectors["cell_measured"][:n] = measured
         vectors["cell_used"][:n] = 1.0
+    missing = np.zeros_like(latent) if error is None else error.is_missing
     return {
         "z": np.where(latent, 0.0, evidence),
+        "z_centre": evidence.sum(axis=0) / np.maximum((~missing).sum(axis=0), 1),
         "is_exact": (~latent).astype(np.float64),
         "cell": cell,
         "cell_column": columns,

@@ -15,6 +15,7 @@ from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.survival.checks import log_likelihood
+from times_stats.survival.measurement import POPULATION_PRIOR
 from times_stats.survival.predictive_checks import check_converged
 from times_stats.survival.result import SurvivalFit
 
@@ -58,8 +59,8 @@ TOP_LEVEL_PRIORS: dict[str, LogDensity] = {
     "covariate_cohort_scale": _HalfNormal(lambda fit: fit.spec.prior_cohort_slope_scale),
     "shape": _Normal(lambda _: 0.0, lambda fit: fit.spec.prior_shape_sd, np.log),
     "smoothness": _HalfNormal(lambda fit: fit.spec.prior_smoothness_scale),
-    "evidence_mean": _Normal(lambda _: 0.0, lambda _: 1.0),
-    "evidence_sd": _HalfNormal(lambda _: 1.0),
+    "evidence_mean": _Normal(lambda _: 0.0, lambda _: POPULATION_PRIOR),
+    "evidence_sd": _HalfNormal(lambda _: POPULATION_PRIOR),
 }
 """Priors that no other parameter shapes, by quantity of the posterior. A flat one, such as the
 uniform simplex of the steps of a stage, has nothing to scale and no entry."""

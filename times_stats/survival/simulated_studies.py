@@ -15,6 +15,7 @@ from times_stats.survival.baseline import Baseline, log_hazard_terms
 from times_stats.survival.cohorts import cohort_baseline, known_cohort
 from times_stats.survival.covariates import read_covariates
 from times_stats.survival.hazard import stacked
+from times_stats.survival.measurement import POPULATION_PRIOR
 from times_stats.survival.predictor import PredictorValues, covariate_draws
 from times_stats.survival.prior import draw_prior
 from times_stats.survival.result import SurvivalFit
@@ -166,7 +167,8 @@ def _measure(
     truth: xr.Dataset, shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[xr.Dataset, FloatArray, FloatArray, FloatArray, IntArray]:
     """Give the evidence a population of its own, and errors of the mean over tiles."""
-    mean, sd = rng.standard_normal(shape[1]), np.abs(rng.standard_normal(shape[1]))
+    mean, sd = POPULATION_PRIOR * rng.standard_normal((2, shape[1]))
+    sd = np.abs(sd)
     true = mean + sd * rng.standard_normal(shape)
     n_tiles = rng.integers(*_TILES, shape)
     se = rng.uniform(*_ERRORS, shape)
