@@ -20,6 +20,7 @@ from times_stats.score import pool_published, pool_random_effects, pool_shrunken
 MARKERS = ("SPON2", "ZFP36L2", "ZFP36", "VIM", "HLA_DRB1")
 QUANTILES, NAMES = (0.0, 0.25, 0.5, 0.75, 1.0), ("min", "Q1", "median", "Q3", "max")
 MIDDLE = (0.3, 0.7)
+COUNTS = ("above .5", "above .9", "middle", "at .5", "TN", "FP", "FN", "TP")
 # Confusion of the 163 labelled patients at .5 (doi:10.1038/s41586-025-08668-x).
 TN, FP, FN, TP = 78, 13, 16, 56
 
@@ -55,7 +56,7 @@ def weight_table(pools: dict[str, pd.DataFrame]) -> pd.DataFrame:
             "above .9": int((largest > 0.9).sum()),
             "markers": np.median(1 / (weights**2).sum(axis=1)),
         }
-    return pd.DataFrame(found).T.rename_axis("rule")
+    return pd.DataFrame(found).T
 
 
 def score_table(pools: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -75,7 +76,7 @@ def score_table(pools: dict[str, pd.DataFrame]) -> pd.DataFrame:
         **dict(zip(NAMES, quartiles_of_231(), strict=True)),
         "at .5": printed["n_ge_0.5"],
     }
-    return pd.DataFrame(found).T.rename_axis("scores")
+    return pd.DataFrame(found).T
 
 
 def quartiles_of_231() -> tuple[float, ...]:
@@ -97,12 +98,13 @@ def hazard_ratio_table() -> pd.DataFrame:
     printed = load_times_published().results["cox_dfs"]["TIMES"]
     slope, se = printed["coef"], printed["se"]
     ends = quartiles_of_231()
-    units = {"1 (printed)": 1.0, "SD": interpolated_sd(), "IQR": ends[3] - ends[1], "0.1": 0.1}
+    units = {"unit (printed)": 1.0, "SD": interpolated_sd(), "IQR": ends[3] - ends[1], "0.1": 0.1}
     rows = []
-    for per, unit in units.items():
+    for unit in units.values():
         low, high = (np.exp((slope + sign * norm.ppf(0.975) * se) * unit) for sign in (-1, 1))
-        rows.append([per, unit, np.exp(slope * unit), low, high, 2 * norm.sf(slope / se)])
-    return pd.DataFrame(rows, columns=["per", "unit", "HR", "lower", "upper", "p"]).set_index("per")
+        rows.append([unit, np.exp(slope * unit), low, high, 2 * norm.sf(slope / se)])
+    columns = ["unit", "HR", "lower", "upper", "p"]
+    return pd.DataFrame(rows, index=[f"per {name}" for name in units], columns=columns)
 
 
 def without_discovery() -> pd.DataFrame:
@@ -113,26 +115,23 @@ def without_discovery() -> pd.DataFrame:
         "61, if all are right": (61 - high, 0, 0, high),
         "102 that are left": (TN - (61 - high), FP, FN, TP - high),
     }
-    table = pd.DataFrame(rows, index=["TN", "FP", "FN", "TP"]).T.rename_axis("patients")
-    right = table["TN"] + table["TP"]
-    table["accuracy"] = right / table.sum(axis=1)
+    table = pd.DataFrame(rows, index=["TN", "FP", "FN", "TP"]).T
+    total, recurred = table.sum(axis=1), table["TP"] + table["FN"]
+    table["accuracy"] = (table["TN"] + table["TP"]) / total
+    table["commoner"] = np.maximum(recurred, total - recurred) / total
     table["specificity"] = table["TN"] / (table["TN"] + table["FP"])
     table["sensitivity"] = table["TP"] / (table["TP"] + table["FN"])
     return table
 
 
-def show(table: pd.DataFrame, digits: int = 3) -> str:
-    """Return a table as text, whole numbers as such."""
+def show(table: pd.DataFrame) -> str:
+    """Return a table as text; counts as whole numbers."""
 
-    def text(value: object) -> str:
-        if value != value:
-            return "-"
-        number = float(value)  # type: ignore[arg-type]
-        return (
-            f"{number:.0f}" if number == round(number) and number != 1 else f"{number:.{digits}f}"
-        )
+    def text(name: str, values: pd.Series) -> pd.Series:
+        pattern = "{:.0f}" if name in COUNTS else "{:.3f}"
+        return values.map(lambda value: "-" if pd.isna(value) else pattern.format(value))
 
-    return table.map(text).to_string()
+    return table.apply(lambda column: text(str(column.name), column)).to_string()
 
 
 def main() -> None:
@@ -157,7 +156,8 @@ def main() -> None:
     table = hazard_ratio_table()
     table["p"] = table["p"].map("{:.0e}".format)
     print(table.round({"unit": 3, "HR": 2, "lower": 2, "upper": 2}).to_string())
-    print("\nConfusion at .5, *if* the 61 stand among the 163 and all are classified rightly:\n")
+    print("\nConfusion at .5, *if* the 61 stand among the 163 and all are classified rightly;")
+    print("commoner: accuracy of saying the commoner outcome of everybody:\n")
     print(show(without_discovery()))
 
 
