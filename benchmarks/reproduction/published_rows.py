@@ -20,7 +20,7 @@ from times_stats.score import pool_published, pool_random_effects, pool_shrunken
 MARKERS = ("SPON2", "ZFP36L2", "ZFP36", "VIM", "HLA_DRB1")
 QUANTILES, NAMES = (0.0, 0.25, 0.5, 0.75, 1.0), ("min", "Q1", "median", "Q3", "max")
 MIDDLE = (0.3, 0.7)
-COUNTS = ("above .5", "above .9", "middle", "at .5", "TN", "FP", "FN", "TP")
+COUNTS = ("above .5", "above .9", "middle", "at .5", "crossed", "TN", "FP", "FN", "TP")
 # Confusion of the 163 labelled patients at .5 (doi:10.1038/s41586-025-08668-x).
 TN, FP, FN, TP = 78, 13, 16, 56
 
@@ -69,6 +69,7 @@ def score_table(pools: dict[str, pd.DataFrame]) -> pd.DataFrame:
             **dict(zip(NAMES, score.quantile(QUANTILES), strict=True)),
             "middle": int(score.between(*MIDDLE).sum()),
             "at .5": int((score >= 0.5).sum()),
+            "crossed": int(((score >= 0.5) != (published >= 0.5)).sum()),
             "moved": (score - published).abs().max(),
         }
     printed = load_times_published().results["cohort"]
@@ -145,8 +146,8 @@ def main() -> None:
     )
     print("1 / sum w^2 amounts to (median):\n")
     print(show(weight_table(pools)))
-    print(f"\nScores (middle: from {MIDDLE[0]} to {MIDDLE[1]}; at .5: .5 or more; moved: largest")
-    print("difference from the published score):\n")
+    print(f"\nScores (middle: from {MIDDLE[0]} to {MIDDLE[1]}; at .5: .5 or more; crossed: on")
+    print("another side of .5 than the published score; moved: largest difference from it):\n")
     print(show(score_table(pools)))
     ordered = np.sort(load_times_published().components["TIMES"])
     k = int(np.diff(ordered).argmax())

@@ -32,7 +32,7 @@ from published_study import (
 from times_stats.datasets import load_times_published
 
 KEPT = Path(__file__).with_suffix("")
-STUDIES = 20  # of each effect
+STUDIES = 100  # of each effect
 PUBLISHED = "as published"
 STAGE_METRICS = ("two_levels", "all_levels", "auc_filled", "auc_two_levels", "auc_all_levels")
 # Printed in the paper and its capsule: doi:10.1038/s41586-025-08668-x, 10.24433/CO.7364332.v1
@@ -46,8 +46,8 @@ patients split, no overlap, random effects; distance from a stage in the same pa
 levels. Carried: how far the faults alone, without any effect, go from the honest line to the
 printed number (HR: of its logarithm)""",
     3: f"""C of the score minus C of the stage. As published: score in 127 patients, stage in two
-levels in {STAGED["tnm"][0]} (TNM) or {STAGED["bclc"][0]} (BCLC) of them. Then, one by one: score
-in the stage's patients; the stage in all its levels; new patients and the honest line""",
+levels in {STAGED["tnm"][0]} (TNM) or {STAGED["bclc"][0]} (BCLC) of them. Then, one by one:
+score in the stage's patients; stage in all its levels; new patients and the honest line""",
     4: """The stages alone, in new patients (simulated to resemble the printed HR). Filled: in 163
 patients, those without a stage given the commoner level, as the authors did""",
     5: "Scores of 231 patients, tiles split",
@@ -57,9 +57,8 @@ of the 231 others. Weight, largest: median and largest share of a patient's weig
 Shrunken: the largest with shrunken weights""",
     7: f"""Scores from the first 2 or 3 tiles: share of patients without one by the published rule,
 and Spearman's correlation with the score from all tiles, by rule. Counts: cells, median
-{CELLS_PER_TILE} of a marker in a region of a tile. Effect: moderate, at most {COUNTED} studies""",
-    8: f"""Trees of other sizes, {COMPARED} studies without an effect. Middle, weight: as in table
-6""",
+{CELLS_PER_TILE} of a marker in a region of a tile. Effect: moderate, {COUNTED} studies""",
+    8: f"Trees of other sizes, {COMPARED} studies without an effect. Middle, weight: as in 6",
 }
 IN_STAGE = {"tnm": "TNM_ge_II", "bclc": "BCLC_BC_vs_A"}
 

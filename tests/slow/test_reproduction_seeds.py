@@ -23,7 +23,9 @@ def table():
     return published_table
 
 
-@pytest.mark.parametrize(("effect", "study"), [("none", 3), ("moderate", 7), ("strong", 19)])
+@pytest.mark.parametrize(
+    ("effect", "study"), [("none", 3), ("moderate", 7), ("moderate", 77), ("strong", 99)]
+)
 def test_kept_rows_follow_from_their_seeds(table, effect, study):
     kept = table.read_kept()
     for name, found in table.one_study(effect, study).items():
