@@ -3,7 +3,9 @@
 Every input is cut into the few levels that a rule tells apart (a diameter at 2, 3 and 5 cm), and
 the rule is evaluated once on all combinations of levels. A known input leaves one level possible, a
 missing one all of them; the answers that remain are those of the completions, and no other. One
-distinct answer is the patient's; of several, the lowest and the highest are reported.
+distinct answer is the patient's; of several, the lowest and the highest are reported. The table is
+extended, input by input, by the unions over the sets of levels that occur, so that each patient is
+one look-up.
 """
 
 from __future__ import annotations
@@ -92,16 +94,25 @@ def search_completions(
     >>> search_completions(table, {"a": unknown, "b": yes}, {"a": 2, "b": 2})
     (array([0]), array([1]))
     """
-    n_patients = len(next(iter(possible.values())))
-    pattern = np.zeros(n_patients, dtype=np.int64)  # one bit a level: patients alike share a search
-    for name, count in levels.items():
-        for level in range(count):
-            pattern = 2 * pattern + possible[name][:, level]
-    _, first, of_patient = np.unique(pattern, return_index=True, return_inverse=True)
-    lowest = np.empty(len(first), dtype=np.int64)
-    highest = np.empty(len(first), dtype=np.int64)
-    for number, patient in enumerate(first):
-        kept = table[np.ix_(*(np.flatnonzero(possible[name][patient]) for name in levels))]
-        outcomes = kept[kept != IMPOSSIBLE]
-        lowest[number], highest[number] = outcomes.min(), outcomes.max()
-    return lowest[of_patient], highest[of_patient]
+    sets = np.where(table == IMPOSSIBLE, 0, 1 << np.maximum(table, 0))  # one bit an outcome
+    cells = []
+    for axis, (name, count) in enumerate(levels.items()):
+        known = possible[name].astype(np.int64) @ (1 << np.arange(count))
+        subsets, of_patient = np.unique(known, return_inverse=True)
+        unions = [
+            np.bitwise_or.reduce(sets.take(_members(int(subset), count), axis=axis), axis=axis)
+            for subset in subsets
+        ]
+        sets = np.stack(unions, axis=axis)
+        cells.append(of_patient)
+    outcomes = np.asarray(sets[tuple(cells)], dtype=np.int64)
+    return _position(outcomes & -outcomes), _position(outcomes)
+
+
+def _members(subset: int, count: int) -> list[int]:
+    return [level for level in range(count) if subset >> level & 1]
+
+
+def _position(bits: IntArray) -> IntArray:
+    """Return the place of the highest bit, counted from 0."""
+    return np.asarray(np.frexp(bits.astype(np.float64))[1] - 1, dtype=np.int64)

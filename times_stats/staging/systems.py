@@ -82,9 +82,8 @@ class StagingSystem:
     def _series(self, index: pd.Index, values: FloatArray, name: str) -> pd.Series:
         if self.dtype == "category":
             codes = np.where(np.isnan(values), -1, values).astype(np.int64)
-            stages = pd.Categorical.from_codes(
-                codes.tolist(), categories=list(self.categories), ordered=True
-            )
+            names = pd.Index(self.categories)
+            stages = pd.Categorical.from_codes(codes, categories=names, ordered=True)
             return pd.Series(stages, index=index, name=name)
         if self.dtype == "float64":
             return pd.Series(values, index=index, name=name)
