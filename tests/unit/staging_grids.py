@@ -146,7 +146,7 @@ GRIDS = {
     "tnm": (_TNM, ()),
     "tnm_ajcc7": (_TNM, ()),
     "bclc": _BCLC,
-    "bclc_2011": (_BCLC[0] | {"transplant_candidate": (0, None)}, ("B or C",)),
+    "bclc_2011": (_BCLC[0] | {"transplant_candidate": (0, None)}, ("B", "C")),
     "cnlc": ({**TUMOUR, **VESSELS, **SPREAD, "ecog": (0, 2, 3, None)}, ("A", "B or C")),
     "okuda": (
         {

@@ -157,7 +157,7 @@ def _hint_at_names(absent: tuple[str, ...], names: list[str], *, nothing_found: 
                     f"column '{stranger}' is not read, and '{name}' is absent: rename it if it is "
                     "meant, and mind the unit",
                     DataWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
 
 

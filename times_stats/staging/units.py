@@ -113,7 +113,7 @@ def check_units(name: str, values: FloatArray, *, patients: np.ndarray, faults: 
                 f"column '{name}' holds values that look like {limit.remedy}, or check them, for "
                 f"patient {name_rows(patients[doubtful])} ({evidence})",
                 DataWarning,
-                stacklevel=2,
+                stacklevel=6,
             )
         elif (
             limit.doubtful_median is not None
@@ -124,5 +124,5 @@ def check_units(name: str, values: FloatArray, *, patients: np.ndarray, faults: 
                 f"column '{name}' may be in {limit.remedy}, or leave it if the unit is right "
                 f"(median {median:.3g} of {known.size} values)",
                 DataWarning,
-                stacklevel=2,
+                stacklevel=6,
             )
