@@ -160,6 +160,14 @@ def test_a_missing_input_that_cannot_matter_does_not():
     assert staging.bclc(table)["p2"] == "D"
 
 
+def test_up_to_seven_where_size_or_count_is_missing():
+    """A size is above zero and a count is one at least."""
+    table = frame(tumour_size_cm=[None, None, 6.0, 6.1], tumour_count=[6, 7, None, None])
+    bounds = staging.up_to_seven_bounds(table.assign(vascular_invasion="none"))
+    assert bounds["highest"].tolist() == [True, False, True, False]
+    assert not bounds["lowest"].any()
+
+
 def test_candidates_for_transplantation():
     table = frame(transplant_candidate=[1, 0, None, None]).assign(
         tumour_size_cm=3.0, tumour_count=1, vascular_invasion="none", nodal_metastasis=0,
