@@ -1,4 +1,4 @@
-"""The command line: ``times-stats demo``, ``run``, ``features``, ``score`` and ``simulate``."""
+"""The command line: ``times-stats demo``, ``run``, ``stage``, ``score`` and the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from times_stats import __version__
 from times_stats.errors import InputError, NotBuiltError, TimesStatsError, TimesStatsWarning
 
 PLANNED = {
-    "stage": "stages and scores from clinical columns",
     "compare": "anybody's risk score against the staging systems",
     "audit": "leakage and checklist report of a finished run",
     "serve": "the calculator in a browser",
@@ -81,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     features.add_argument("study", type=Path, help="study file (TOML) with [cells]")
     features.add_argument("--out", required=True, type=Path, help="file: .csv or .parquet")
+    stage = commands.add_parser(
+        "stage", parents=[common], help="stages and scores from clinical columns"
+    )
+    stage.add_argument("patients", type=Path, help="table of patients: csv, tsv or parquet")
+    stage.add_argument("--out", required=True, type=Path, help="CSV file to write")
     score = commands.add_parser("score", parents=[common, jobs], help="apply a fitted model")
     score.add_argument("model", type=Path, help="the model/ folder of a run")
     score.add_argument("--study", required=True, type=Path, help="study file of the new patients")
@@ -197,6 +201,26 @@ def _features(args: argparse.Namespace) -> None:
         print(f"{table['patient_id'].nunique()} patients, {len(table)} features: {args.out}")
 
 
+def _stage(args: argparse.Namespace) -> None:
+    from times_stats.pipeline.staged_file import write_stages
+
+    staged = write_stages(args.patients, out=args.out)
+    if args.quiet:
+        return
+    print(f"{len(staged.table)} patients, {len(staged.answered)} stages and scores: {args.out}")
+    unanswered = [name for name, count in staged.answered.items() if count == 0]
+    for said, names in (("bounds only", unanswered), ("left out", staged.left_out)):
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for name in names:
+            alike.setdefault(staged.absent[name], []).append(name)
+        if alike:
+            reasons = [
+                f"{', '.join(systems)} (no {', '.join(absent) or 'value'})"
+                for absent, systems in alike.items()
+            ]
+            print(f"{said}: {'; '.join(reasons)}")
+
+
 def _score(args: argparse.Namespace) -> None:
     from times_stats.pipeline.application import apply_saved_model
 
@@ -270,6 +294,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "demo": _demo,
         "run": _run,
         "features": _features,
+        "stage": _stage,
         "score": _score,
         "simulate": _simulate,
     }[args.command]

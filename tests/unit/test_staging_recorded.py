@@ -3,9 +3,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from times_stats import staging
-from times_stats.errors import InputError, NotBuiltError
-from times_stats.staging import read_recorded_stage
+from times_stats.errors import InputError
+from times_stats.staging import inside_bounds, read_recorded_stage, tnm_bounds
 
 
 def recorded(*values):
@@ -66,7 +65,56 @@ def test_an_unknown_system_names_the_nearest():
         read_recorded_stage(recorded("I"), system="tnn")
 
 
-@pytest.mark.parametrize("name", ["tnm", "bclc", "bclc_bounds", "child_pugh", "albi", "erasl_pre"])
-def test_stages_from_clinical_columns_are_planned(name):
-    with pytest.raises(NotBuiltError, match=f"{name} is not built yet"):
-        getattr(staging, name)(pd.DataFrame())
+def test_tnm_is_read_with_an_account_of_what_was_taken_for_granted():
+    values = ("pT2 Nx M0", "T3bN0M0", "Stage IIIA", "II", "mpT3", "T4 N1", "pT1a,N0,M1", "T1N0M0")
+    stages, audit = read_recorded_stage(recorded(*values, None), system="tnm")
+    expected = ["II", "IIIB", "IIIA", "II", "IIIA", "IVA", "IVB", "I"]
+    assert audit["stage"].tolist()[:-1] == expected
+    assert list(stages.cat.categories) == ["I", "II", "IIIA", "IIIB", "IVA", "IVB"]
+    forms = ["tnm", "tnm", "numeral", "numeral", "tnm", "tnm", "tnm", "tnm", "missing"]
+    assert audit["read_as"].tolist() == forms
+    assert audit["note"].tolist() == [
+        "NX read as N0",
+        "T3b is of the seventh edition, stage IIIB in both",
+        "",
+        "",
+        "N not written, read as N0; M not written, read as M0",
+        "M not written, read as M0",
+        "",
+        "",
+        "",
+    ]
+    assert audit["recorded"].tolist()[:2] == ["pT2 Nx M0", "T3bN0M0"]
+
+
+def test_editions_differ_where_they_should():
+    stages, _ = read_recorded_stage(recorded("T3N0M0", "T4N0M0", "T1N0M0"), system="tnm_ajcc7")
+    assert stages.tolist() == ["III", "IIIC", "I"]
+    for text, system in (("T1aN0M0", "tnm_ajcc7"), ("TXN0M0", "tnm"), ("T2bN0M0", "tnm")):
+        with pytest.raises(InputError, match="cannot be read for patient p0: use numerals"):
+            read_recorded_stage(recorded(text, "I"), system=system)
+
+
+def test_a_recorded_stage_is_held_against_bounds():
+    patients = pd.DataFrame(
+        {
+            "tumour_size_cm": [1.0, 3.0, 6.0, 6.0, 3.0],
+            "tumour_count": [1, 1, 3, 3, 1],
+            "satellites": False,
+            "vascular_invasion": "none",
+            "adjacent_organ_invasion": False,
+            "nodal_metastasis": False,
+            "distant_metastasis": False,
+        },
+        index=[f"p{i}" for i in range(5)],
+    )
+    stages, _ = read_recorded_stage(recorded("I", "IA", "III", "II", None), system="tnm")
+    inside = inside_bounds(stages, tnm_bounds(patients))
+    assert inside.dtype == "boolean"
+    assert inside[:-1].tolist() == [True, False, True, False]
+    assert inside.isna().tolist() == [False] * 4 + [True]
+    codes, _ = read_recorded_stage(recorded(1, 2, 1, 2, 1), system="tnm")
+    with pytest.raises(InputError, match="recorded stage 1, 2 is none of IA, IB"):
+        inside_bounds(codes, tnm_bounds(patients))
+    with pytest.raises(InputError, match="of different patients: align their index"):
+        inside_bounds(stages, tnm_bounds(patients.reset_index(drop=True)))
