@@ -32,7 +32,7 @@ from times_stats.evaluation import (
     time_dependent_auc,
 )
 from times_stats.evaluation.discrimination import harrell_pairs, risk_order
-from times_stats.evaluation.pair_sums import pair_sums
+from times_stats.evaluation.pair_sums import event_sums, other_sums
 from times_stats.nonparametric import (
     aalen_johansen,
     censoring_distribution,
@@ -117,13 +117,14 @@ def test_risk_of_the_competing_event_is_no_credit():
 def test_concordance_of_many_patients_is_that_of_all_pairs(study):
     time, event, risk = study["time"], study["event"], np.round(study["x"], 1)
     pairs = harrell_pairs(time, event)
-    sums = pair_sums(time, event, risk, event_weights=np.ones(time.size))
+    sums = event_sums(time, event, risk, event_weights=np.ones(time.size))
+    other_wins, other_pairs = other_sums(time, event, risk, event_weights=np.ones(time.size))
     score = pairs.weights * risk_order(risk, pairs.rows)
     np.testing.assert_array_equal(sums.rows, pairs.rows)
     np.testing.assert_array_equal(sums.wins, score.sum(axis=1))
     np.testing.assert_array_equal(sums.pairs, pairs.weights.sum(axis=1))
-    np.testing.assert_allclose(sums.other_wins, score.sum(axis=0), atol=1e-9)
-    np.testing.assert_array_equal(sums.other_pairs, pairs.weights.sum(axis=0))
+    np.testing.assert_allclose(other_wins, score.sum(axis=0), atol=1e-9)
+    np.testing.assert_array_equal(other_pairs, pairs.weights.sum(axis=0))
 
 
 def test_concordance_of_100_000_patients():
@@ -260,11 +261,11 @@ def test_bootstrap_agrees_with_the_influence_function(study):
     def metric(rows):
         return concordance_harrell(time[rows], event[rows], x[rows])
 
-    found = bootstrap_metric(metric, study["cohort"], n_resamples=300, rng=np.random.default_rng(5))
+    found = bootstrap_metric(metric, study["cohort"], n_resamples=200, rng=np.random.default_rng(5))
     expected = estimate_concordance_harrell(time, event, x)
     assert found.estimate == pytest.approx(expected.estimate[0], abs=1e-14)
-    assert found.se == pytest.approx(expected.se[0], rel=0.15)
-    again = bootstrap_metric(metric, study["cohort"], n_resamples=300, rng=np.random.default_rng(5))
+    assert found.se == pytest.approx(expected.se[0], rel=0.2)
+    again = bootstrap_metric(metric, study["cohort"], n_resamples=200, rng=np.random.default_rng(5))
     np.testing.assert_array_equal(found.resamples, again.resamples)
 
 

@@ -2,7 +2,7 @@
 
 All measures are ratios of two sums over pairs (i, j) in which i has an event. `harrell_pairs`,
 `uno_pairs` and `auc_pairs` give the pair weights and `risk_order` the pair scores; bootstrap
-resamples reuse both. Where a weight belongs to the event alone, no pair is formed (`pair_sums`).
+resamples reuse both. Where a weight belongs to the event alone, no pair is formed (`event_sums`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ from times_stats.evaluation.censoring_curves import (
     resolve_censoring,
 )
 from times_stats.evaluation.inputs import check_times, check_values
-from times_stats.evaluation.pair_sums import PairSums, pair_sums
+from times_stats.evaluation.pair_sums import EventSums, event_sums
 from times_stats.nonparametric.censoring import CensoringDistribution
 from times_stats.nonparametric.censoring_weights import weights_at
+
+NO_PAIR = (
+    "no two patients can be compared: no event is followed by a longer time; "
+    "give more follow-up or a later horizon"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ def concordance_harrell(
     values = check_values(risk, months.size, "risk")
     late = None if entry is None else check_entry(entry, months)
     counts = np.ones(months.size) if horizon is None else (months <= horizon).astype(np.float64)
-    return _from_sums(pair_sums(months, happened, values, event_weights=counts, entry=late), counts)
+    sums = event_sums(months, happened, values, event_weights=counts, entry=late)
+    return _from_sums(sums, counts)
 
 
 def concordance_uno(
@@ -167,7 +173,7 @@ def concordance_uno(
         weights = np.zeros(months.size)
         counts = (happened == 1) & (months <= horizon)
         weights[counts] = 1 / G.before(months[counts]) ** 2
-        return _from_sums(pair_sums(months, happened, values, event_weights=weights), weights)
+        return _from_sums(event_sums(months, happened, values, event_weights=weights), weights)
     pairs = uno_pairs(months, happened, G, horizon=horizon, strata=strata, ended=ended)
     return _concordance(pairs, values)
 
@@ -401,22 +407,16 @@ def risk_order(risk: FloatArray, rows: IntArray) -> FloatArray:
     return score
 
 
-_NO_PAIR = (
-    "no two patients can be compared: no event is followed by a longer time; "
-    "give more follow-up or a later horizon"
-)
-
-
 def _concordance(pairs: Pairs, risk: FloatArray) -> float:
     total = pairs.weights.sum()
     if total == 0:
-        raise InputError(_NO_PAIR)
+        raise InputError(NO_PAIR)
     return float((pairs.weights * risk_order(risk, pairs.rows)).sum() / total)
 
 
-def _from_sums(sums: PairSums, weights: FloatArray) -> float:
+def _from_sums(sums: EventSums, weights: FloatArray) -> float:
     own = weights[sums.rows]
     total = float(own @ sums.pairs)
     if total == 0:
-        raise InputError(_NO_PAIR)
+        raise InputError(NO_PAIR)
     return float(own @ sums.wins / total)

@@ -18,9 +18,9 @@ from times_stats._checks import check_cause, check_entry, check_survival_arrays
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.evaluation.brier import weighted_losses
-from times_stats.evaluation.discrimination import auc_pairs, risk_order
+from times_stats.evaluation.discrimination import NO_PAIR, auc_pairs, risk_order
 from times_stats.evaluation.inputs import check_times, check_values
-from times_stats.evaluation.pair_sums import PairSums, pair_sums
+from times_stats.evaluation.pair_sums import EventSums, event_sums, other_sums
 from times_stats.nonparametric.censoring import check_horizon
 from times_stats.nonparametric.risk_sets import divide, group_codes
 
@@ -144,8 +144,9 @@ def estimate_concordance_harrell(
     values = check_values(risk, months.size, "risk")
     late = None if entry is None else check_entry(entry, months)
     counts = np.ones(months.size) if horizon is None else (months <= horizon).astype(np.float64)
-    sums = pair_sums(months, happened, values, event_weights=counts, entry=late)
-    estimate, influence, _ = _concordance_influence(sums, counts)
+    sums = event_sums(months, happened, values, event_weights=counts, entry=late)
+    others = other_sums(months, happened, values, event_weights=counts, entry=late)
+    estimate, influence, _ = _concordance_influence(sums, others, counts)
     return InfluenceEstimate(np.array([estimate]), influence[:, None], influence[:, None])
 
 
@@ -188,8 +189,9 @@ def estimate_concordance_uno(
     weights = np.zeros(months.size)
     counts = (happened == 1) & (months <= horizon)
     weights[counts] = 1 / G.before(months[counts]) ** 2
-    sums = pair_sums(months, happened, values, event_weights=weights)
-    estimate, known, total = _concordance_influence(sums, weights)
+    sums = event_sums(months, happened, values, event_weights=weights)
+    others = other_sums(months, happened, values, event_weights=weights)
+    estimate, known, total = _concordance_influence(sums, others, weights)
     # 1 / G(t-)^2 moves twice as much as 1 / G(t-)
     amount = np.zeros(months.size)
     amount[sums.rows] = 2 * weights[sums.rows] * (sums.wins - estimate * sums.pairs) / total
@@ -383,16 +385,16 @@ def censoring_influence(
     return result
 
 
-def _concordance_influence(sums: PairSums, weights: FloatArray) -> tuple[float, FloatArray, float]:
+def _concordance_influence(
+    sums: EventSums, others: tuple[FloatArray, FloatArray], weights: FloatArray
+) -> tuple[float, FloatArray, float]:
+    """Concordance, influence with the weights as known, and the weight of all pairs."""
     own = weights[sums.rows]
     total = float(own @ sums.pairs)
     if total == 0:
-        raise InputError(
-            "no two patients can be compared: no event is followed by a longer time; "
-            "give more follow-up or a later horizon"
-        )
+        raise InputError(NO_PAIR)
     estimate = float(own @ sums.wins / total)
-    influence = sums.other_wins - estimate * sums.other_pairs
+    influence = others[0] - estimate * others[1]
     influence[sums.rows] += own * (sums.wins - estimate * sums.pairs)
     return estimate, influence / total, total
 

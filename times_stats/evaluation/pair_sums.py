@@ -10,8 +10,8 @@ from times_stats._typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
-class PairSums:
-    """What each patient takes part in, on either side of the comparable pairs.
+class EventSums:
+    """Sums over the pairs in which a patient's event comes first.
 
     Attributes
     ----------
@@ -19,27 +19,22 @@ class PairSums:
         Patients whose event comes first in a pair.
     wins, pairs : ndarray, shape (k,)
         For each of them, the score (1, or one half for equal risks) and the number of its pairs.
-    other_wins, other_pairs : ndarray, shape (n,)
-        For every patient, the same sums over the pairs in which another's event comes first, each
-        pair with the weight of that event.
     """
 
     rows: IntArray
     wins: FloatArray
     pairs: FloatArray
-    other_wins: FloatArray
-    other_pairs: FloatArray
 
 
-def pair_sums(
+def event_sums(
     time: FloatArray,
     event: IntArray,
     risk: FloatArray,
     *,
     event_weights: FloatArray,
     entry: FloatArray | None = None,
-) -> PairSums:
-    """Sum the scores of comparable pairs over either patient of the pair.
+) -> EventSums:
+    """Sum the scores of comparable pairs over the patient compared with.
 
     The pair (i, j) is comparable when i has an event and j is at risk then and does not have its
     event at the same time: ``entry_j < t_i < t_j``, or ``t_j = t_i`` with j censored.
@@ -55,7 +50,7 @@ def pair_sums(
 
     Returns
     -------
-    PairSums
+    EventSums
 
     Notes
     -----
@@ -64,21 +59,17 @@ def pair_sums(
 
     Examples
     --------
-    >>> sums = pair_sums(np.array([1.0, 2, 3]), np.array([1, 1, 0]), np.array([2.0, 1, 1]),
-    ...                  event_weights=np.ones(3))
-    >>> sums.wins, sums.pairs, sums.other_pairs
-    (array([2. , 0.5]), array([2., 1.]), array([0., 1., 2.]))
+    >>> sums = event_sums(np.array([1.0, 2, 3]), np.array([1, 1, 0]), np.array([2.0, 1, 1]),
+    ...                   event_weights=np.ones(3))
+    >>> sums.wins, sums.pairs
+    (array([2. , 0.5]), array([2., 1.]))
     """
-    n = time.size
-    rank = np.unique(risk, return_inverse=True)[1].astype(np.int64)
-    # events before censorings at one time: a patient is compared with every later moment
-    moment = 2 * np.unique(time, return_inverse=True)[1].astype(np.int64) + (1 - event)
+    rank, moment = _orders(time, event, risk)
     rows = np.flatnonzero((event == 1) & (event_weights > 0))
-
     latest_first = np.argsort(-moment, kind="stable")
     later = np.searchsorted(-moment[latest_first], -moment[rows], side="left")
     start = np.zeros(rows.size, dtype=np.int64)
-    ones = np.ones(n)
+    ones = np.ones(time.size)
     wins = _lower_or_half(rank[latest_first], ones, start, later, rank[rows])
     pairs = later.astype(np.float64)
     if entry is not None:  # those not yet under observation at the event
@@ -86,7 +77,39 @@ def pair_sums(
         absent = np.searchsorted(-entry[last_in_first], -time[rows], side="right")
         wins -= _lower_or_half(rank[last_in_first], ones, start, absent, rank[rows])
         pairs -= absent
+    return EventSums(rows, wins, pairs)
 
+
+def other_sums(
+    time: FloatArray,
+    event: IntArray,
+    risk: FloatArray,
+    *,
+    event_weights: FloatArray,
+    entry: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Sum the scores of comparable pairs over the patient whose event comes first.
+
+    Parameters
+    ----------
+    time, event, risk, event_weights, entry
+        As in `event_sums`.
+
+    Returns
+    -------
+    wins, pairs : ndarray, shape (n,)
+        For every patient, the score and the number of the pairs in which another's event comes
+        first, each pair with the weight of that event.
+
+    Examples
+    --------
+    >>> other_sums(np.array([1.0, 2, 3]), np.array([1, 1, 0]), np.array([2.0, 1, 1]),
+    ...            event_weights=np.ones(3))
+    (array([0. , 1. , 1.5]), array([0., 1., 2.]))
+    """
+    n = time.size
+    rank, moment = _orders(time, event, risk)
+    rows = np.flatnonzero((event == 1) & (event_weights > 0))
     by_time = rows[np.argsort(moment[rows], kind="stable")]
     first = np.zeros(n, dtype=np.int64)
     if entry is not None:
@@ -94,17 +117,25 @@ def pair_sums(
     last = np.maximum(first, np.searchsorted(moment[by_time], moment, side="left"))
     weight = event_weights[by_time]
     cumulative = np.r_[0.0, np.cumsum(weight)]
-    other_pairs = cumulative[last] - cumulative[first]
-    other_wins = other_pairs - _lower_or_half(rank[by_time], weight, first, last, rank)
-    return PairSums(rows, wins, pairs, other_wins, other_pairs)
+    pairs = cumulative[last] - cumulative[first]
+    return pairs - _lower_or_half(rank[by_time], weight, first, last, rank), pairs
+
+
+def _orders(time: FloatArray, event: IntArray, risk: FloatArray) -> tuple[IntArray, IntArray]:
+    """Rank of each risk, and of each moment at which a patient leaves."""
+    rank = np.unique(risk, return_inverse=True)[1].astype(np.int64)
+    # events before censorings at one time: a patient is compared with every later moment
+    return rank, 2 * np.unique(time, return_inverse=True)[1].astype(np.int64) + (1 - event)
 
 
 def _lower_or_half(
     rank: IntArray, weight: FloatArray, first: IntArray, last: IntArray, own: IntArray
 ) -> FloatArray:
     """Weight of the entries ``first[q]:last[q]`` with a rank below ``own[q]``, equal ones half."""
-    below = _weight_below(rank, weight, first, last, own)
-    return np.asarray((below + _weight_below(rank, weight, first, last, own + 1)) / 2)
+    below, not_above = _weight_below(
+        rank, weight, np.tile(first, 2), np.tile(last, 2), np.r_[own, own + 1]
+    ).reshape(2, -1)
+    return np.asarray((below + not_above) / 2)
 
 
 def _weight_below(

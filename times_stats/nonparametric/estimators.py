@@ -55,7 +55,7 @@ def kaplan_meier(
     months, happened = check_survival_arrays(time, event)
     given = _check_weights(weights, months.size)
     late = None if entry is None else check_entry(entry, months)
-    times, at_risk, events, _ = risk_sets(months, happened, given, late)
+    times, at_risk, events, _ = risk_sets(months, happened, given, entry=late)
     return _product_limit(times, at_risk, events)
 
 
@@ -102,7 +102,7 @@ def nelson_aalen(
     months, happened = check_survival_arrays(time, event)
     given = _check_weights(weights, months.size)
     late = None if entry is None else check_entry(entry, months)
-    times, at_risk, events, _ = risk_sets(months, happened, given, late)
+    times, at_risk, events, _ = risk_sets(months, happened, given, entry=late)
     steps = divide(events, at_risk)
     se = np.sqrt(np.cumsum(divide(events, at_risk**2)))
     return StepCurve(times, np.cumsum(steps), at_risk, events, se, start=0.0)
@@ -185,7 +185,7 @@ def aalen_johansen(
         raise InputError("cause is not a whole number from 0 on: code 0 censored, 1, 2, ... causes")
     months, happened = check_survival_arrays(time, kinds > 0)
     late = None if entry is None else check_entry(entry, months)
-    times, at_risk, events, _ = risk_sets(months, happened, np.ones(months.size), late)
+    times, at_risk, events, _ = risk_sets(months, happened, np.ones(months.size), entry=late)
     survival = np.cumprod(1 - events / at_risk)
     left = np.r_[1.0, survival[:-1]]
     exposed = months[:, None] >= times[None, :]  # patient at risk at each time

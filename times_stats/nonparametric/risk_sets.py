@@ -12,7 +12,7 @@ from times_stats.errors import InputError
 
 
 def risk_sets(
-    time: FloatArray, event: IntArray, weights: FloatArray, entry: FloatArray | None = None
+    time: FloatArray, event: IntArray, weights: FloatArray, *, entry: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return the distinct times, and at each the weight at risk, of events and of censorings.
 
