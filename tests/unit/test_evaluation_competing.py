@@ -31,7 +31,7 @@ from times_stats.evaluation import (
     threshold_accuracy,
     time_dependent_auc,
 )
-from times_stats.evaluation.discrimination import harrell_pairs, risk_order
+from times_stats.evaluation.discrimination import auc_pairs, harrell_pairs, risk_order
 from times_stats.evaluation.pair_sums import event_sums, other_sums
 from times_stats.nonparametric import (
     aalen_johansen,
@@ -125,6 +125,17 @@ def test_concordance_of_many_patients_is_that_of_all_pairs(study):
     np.testing.assert_array_equal(sums.pairs, pairs.weights.sum(axis=1))
     np.testing.assert_allclose(other_wins, score.sum(axis=0), atol=1e-9)
     np.testing.assert_array_equal(other_pairs, pairs.weights.sum(axis=0))
+
+
+def test_auc_is_that_of_all_pairs(study):
+    time, event, risk = study["time"], study["event"], np.round(study["x"], 1)
+    ended = (study["cause"] > 0).astype(int)
+    G = censoring_distribution(time, ended, strata=study["cohort"])
+    kw = {"strata": study["cohort"]}
+    pairs = auc_pairs(time, event, G, horizon=12, ended=ended, **kw)
+    expected = (pairs.weights * risk_order(risk, pairs.rows)).sum() / pairs.weights.sum()
+    found = time_dependent_auc(time, event, risk, times=[12], cause=study["cause"], **kw)
+    assert found[0] == pytest.approx(expected, abs=1e-14)
 
 
 def test_concordance_of_100_000_patients():
@@ -377,7 +388,7 @@ SIX = [6.0, 12.0]
             lambda: brier_score(
                 T, E, [[0.5]] * 4, times=[3], censoring=CensoringCurves([1], [[0.05]] * 4)
             ),
-            "below 0.1 in row 2, 3",
+            "below 0.1 in row 1, 2, 3",
         ),
         (lambda: cox_censoring(T, [1, 1, 1, 1], [[1], [2], [3], [4]]), "nobody is censored"),
         (lambda: cox_censoring(T, E, [[1], [1], [1], [1]]), "constant in column 0"),

@@ -193,10 +193,9 @@ def resolve_censoring(
             f"censoring has curves of {len(censoring.values)} patients and there are {time.size}: "
             "give one curve for each"
         )
-    # an event needs its weight just before it, a patient followed beyond the horizon at it
+    # just before the end of follow-up, or at the horizon: no weight is larger than that
     needed = np.where(time > horizon, censoring.at(horizon), censoring.before(time))
-    counts = (time > horizon) | (any_event == 1)
-    thin = counts & (needed < min_probability)
+    thin = needed < min_probability
     if thin.any():
         raise InputError(
             f"the chance of being uncensored is below {min_probability:g} in row "

@@ -242,11 +242,45 @@ def time_dependent_auc(
     G = resolve_censoring(months, ended, horizon=last, strata=strata, censoring=censoring)
     result = np.full(grid.size, np.nan)
     for k, t in enumerate(grid):
-        pairs = auc_pairs(months, happened, G, horizon=float(t), strata=strata, ended=ended)
-        total = pairs.weights.sum()
+        weights = weights_at(G, months, ended, horizon=float(t), strata=strata)
+        is_case = (happened == 1) & (months <= t)
+        cases, controls = np.where(is_case, weights, 0.0), np.where(is_case, 0.0, weights)
+        total = cases.sum() * controls.sum()
         if total > 0:
-            result[k] = (pairs.weights * risk_order(values, pairs.rows)).sum() / total
+            result[k] = cases @ auc_scores(cases, controls, values)[0] / total
     return result
+
+
+def auc_scores(
+    cases: FloatArray, controls: FloatArray, risk: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Weight of the controls that a patient outranks, and of the cases that outrank it.
+
+    Parameters
+    ----------
+    cases, controls : ndarray, shape (n,)
+        Weight of each patient as a case and as a control.
+    risk : ndarray, shape (n,)
+        Risk; equal risks count one half.
+
+    Returns
+    -------
+    outranked, outranking : ndarray, shape (n,)
+
+    Notes
+    -----
+    The weight of a pair is a product, so no pair is formed: O(n log n).
+
+    Examples
+    --------
+    >>> auc_scores(np.array([1.0, 0, 0]), np.array([0.0, 1, 2]), np.array([2.0, 2, 1]))
+    (array([2.5, 2.5, 1. ]), array([0.5, 0.5, 1. ]))
+    """
+    rank = np.unique(risk, return_inverse=True)[1]
+    own_controls, own_cases = np.bincount(rank, controls), np.bincount(rank, cases)
+    outranked = np.cumsum(own_controls) - own_controls / 2
+    outranking = cases.sum() - np.cumsum(own_cases) + own_cases / 2
+    return outranked[rank], outranking[rank]
 
 
 def harrell_pairs(time: FloatArray, event: IntArray, *, ended: IntArray | None = None) -> Pairs:

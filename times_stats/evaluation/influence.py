@@ -18,10 +18,11 @@ from times_stats._checks import check_cause, check_entry, check_survival_arrays
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.evaluation.brier import weighted_losses
-from times_stats.evaluation.discrimination import NO_PAIR, auc_pairs, risk_order
+from times_stats.evaluation.discrimination import NO_PAIR, auc_scores
 from times_stats.evaluation.inputs import check_times, check_values
 from times_stats.evaluation.pair_sums import EventSums, event_sums, other_sums
 from times_stats.nonparametric.censoring import check_horizon
+from times_stats.nonparametric.censoring_weights import weights_at
 from times_stats.nonparametric.risk_sets import divide, group_codes
 
 
@@ -244,16 +245,17 @@ def estimate_auc(
     G = check_horizon(months, ended, horizon=float(grid[-1]), strata=strata)
     columns = []
     for t in grid.tolist():
-        pairs = auc_pairs(months, happened, G, horizon=t, strata=strata, ended=ended)
-        total = pairs.weights.sum()
+        weights = weights_at(G, months, ended, horizon=t, strata=strata)
+        is_case = (happened == 1) & (months <= t)
+        cases, controls = np.where(is_case, weights, 0.0), np.where(is_case, 0.0, weights)
+        total = float(cases.sum() * controls.sum())
         if total == 0:
             columns.append((np.nan, np.full(months.size, np.nan), np.full(months.size, np.nan)))
             continue
-        scores = risk_order(values, pairs.rows)
-        estimate = float((pairs.weights * scores).sum() / total)
-        excess = pairs.weights * (scores - estimate) / total
-        known = excess.sum(axis=0)
-        known[pairs.rows] += excess.sum(axis=1)
+        outranked, outranking = auc_scores(cases, controls, values)
+        estimate = float(cases @ outranked / total)
+        known = cases * (outranked - estimate * controls.sum())
+        known = (known + controls * (outranking - estimate * cases.sum())) / total
         # the weight of a pair is a product: each patient's own part of it is its influence
         by_event = np.where(months <= t, known, 0.0)
         beyond = np.where(months > t, known, 0.0)
