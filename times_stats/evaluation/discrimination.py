@@ -245,16 +245,16 @@ def time_dependent_auc(
         weights = weights_at(G, months, ended, horizon=float(t), strata=strata)
         is_case = (happened == 1) & (months <= t)
         cases, controls = np.where(is_case, weights, 0.0), np.where(is_case, 0.0, weights)
-        total = cases.sum() * controls.sum()
+        outranked, _, total = auc_scores(cases, controls, values)
         if total > 0:
-            result[k] = cases @ auc_scores(cases, controls, values)[0] / total
+            result[k] = cases @ outranked / total
     return result
 
 
 def auc_scores(
     cases: FloatArray, controls: FloatArray, risk: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Weight of the controls that a patient outranks, and of the cases that outrank it.
+) -> tuple[FloatArray, FloatArray, float]:
+    """Weight of the controls that a patient outranks, of the cases that outrank it, of all pairs.
 
     Parameters
     ----------
@@ -266,6 +266,9 @@ def auc_scores(
     Returns
     -------
     outranked, outranking : ndarray, shape (n,)
+    total : float
+        Weight of all pairs, summed in the order of ``cases @ outranked``: a perfect ranking has a
+        ratio of exactly 1.
 
     Notes
     -----
@@ -274,13 +277,15 @@ def auc_scores(
     Examples
     --------
     >>> auc_scores(np.array([1.0, 0, 0]), np.array([0.0, 1, 2]), np.array([2.0, 2, 1]))
-    (array([2.5, 2.5, 1. ]), array([0.5, 0.5, 1. ]))
+    (array([2.5, 2.5, 1. ]), array([0.5, 0.5, 1. ]), 3.0)
     """
     rank = np.unique(risk, return_inverse=True)[1]
     own_controls, own_cases = np.bincount(rank, controls), np.bincount(rank, cases)
-    outranked = np.cumsum(own_controls) - own_controls / 2
+    below = np.cumsum(own_controls)
+    outranked = below - own_controls / 2
     outranking = cases.sum() - np.cumsum(own_cases) + own_cases / 2
-    return outranked[rank], outranking[rank]
+    total = float(cases @ np.full(cases.size, below[-1]))
+    return outranked[rank], outranking[rank], total
 
 
 def harrell_pairs(time: FloatArray, event: IntArray, *, ended: IntArray | None = None) -> Pairs:

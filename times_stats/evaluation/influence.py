@@ -248,11 +248,10 @@ def estimate_auc(
         weights = weights_at(G, months, ended, horizon=t, strata=strata)
         is_case = (happened == 1) & (months <= t)
         cases, controls = np.where(is_case, weights, 0.0), np.where(is_case, 0.0, weights)
-        total = float(cases.sum() * controls.sum())
+        outranked, outranking, total = auc_scores(cases, controls, values)
         if total == 0:
             columns.append((np.nan, np.full(months.size, np.nan), np.full(months.size, np.nan)))
             continue
-        outranked, outranking = auc_scores(cases, controls, values)
         estimate = float(cases @ outranked / total)
         known = cases * (outranked - estimate * controls.sum())
         known = (known + controls * (outranking - estimate * cases.sum())) / total
