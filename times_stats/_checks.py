@@ -212,6 +212,88 @@ def check_survival_arrays(time: object, event: object) -> tuple[FloatArray, IntA
     return arrays["time"], arrays["event"].astype(np.int64)
 
 
+def check_entry(entry: object, time: FloatArray) -> FloatArray:
+    """Return times of delayed entry as a clean array.
+
+    Parameters
+    ----------
+    entry : array-like, shape (n,)
+        Time at which each patient came under observation, 0 or later and before `time`.
+    time : ndarray, shape (n,)
+        Checked follow-up.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    Raises
+    ------
+    InputError
+        If entries are not numeric, not one per patient, negative, or not before the follow-up time.
+
+    Examples
+    --------
+    >>> check_entry([0, 1], np.array([2.0, 3.0]))
+    array([0., 1.])
+    """
+    try:
+        entries = np.asarray(entry, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("entry is not numeric: give an array of numbers") from None
+    if entries.shape != time.shape:
+        raise InputError(f"entry has shape {entries.shape}: give one value for each of {time.size}")
+    faults = Faults()
+    _add_rows(faults, ~np.isfinite(entries), "entry is missing or infinite", "give 0 for time zero")
+    _add_rows(faults, entries < 0, "entry is negative", "give times from time zero on")
+    late = entries >= time
+    _add_rows(faults, late, "entry is not before time", "leave out patients never observed")
+    faults.raise_if_any()
+    return entries
+
+
+def check_cause(event: IntArray, cause: object) -> IntArray:
+    """Return what ended each follow-up, checked against the event indicator.
+
+    Parameters
+    ----------
+    event : ndarray of int, shape (n,)
+        Checked event indicator of the cause of interest.
+    cause : array-like of int, shape (n,)
+        0 censored, 1 the event of interest, 2, 3, ... competing events.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+
+    Raises
+    ------
+    InputError
+        If a cause is not a whole number from 0 on, or event and cause disagree.
+
+    Examples
+    --------
+    >>> check_cause(np.array([1, 0, 0]), [1, 2, 0])
+    array([1, 2, 0])
+    """
+    try:
+        kinds = np.asarray(cause, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("cause is not numeric: code it 0, 1, 2") from None
+    if kinds.shape != event.shape:
+        raise InputError(f"cause has shape {kinds.shape}: give one for each of {event.size}")
+    faults = Faults()
+    whole = np.isfinite(kinds) & (kinds >= 0) & (kinds == np.floor(kinds))
+    _add_rows(faults, ~whole, "cause is not a whole number from 0 on", "code it 0, 1, 2")
+    _add_rows(
+        faults,
+        whole & ((kinds == 1) != (event == 1)),
+        "event and cause disagree",
+        "event is 1 where cause is 1, the event of interest",
+    )
+    faults.raise_if_any()
+    return kinds.astype(np.int64)
+
+
 def _add_rows(faults: Faults, wrong: np.ndarray, what: str, remedy: str) -> None:
     if wrong.any():
         faults.add(f"{what} in row {name_rows(np.flatnonzero(wrong))}: {remedy}")

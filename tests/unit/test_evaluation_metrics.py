@@ -74,6 +74,34 @@ def test_metrics_agree_with_scikit_survival(cohort):
     )
 
 
+def test_where_scikit_survival_has_another_rule():
+    """A censoring tied with an event, an event at the horizon, risks 1e-9 apart."""
+    metrics = pytest.importorskip("sksurv.metrics")
+    util = pytest.importorskip("sksurv.util")
+    time = np.array([2.0, 4.0, 4.0, 5.0, 6.0, 8.0, 9.0])
+    event = np.array([1, 1, 0, 1, 1, 0, 0])
+    risk = np.array([5.0, 2.0, 4.0, 3.0, 1.0, 2.0, 0.0])
+    y = util.Surv.from_arrays(event.astype(bool), time)
+    ours = concordance_harrell(time, event, risk)
+    assert ours == metrics.concordance_index_censored(event.astype(bool), time, risk)[0]
+    near = risk + np.array([0, 0, 0, 0, 0, 1e-9, 0])
+    assert concordance_harrell(time, event, near) < ours
+    assert metrics.concordance_index_censored(event.astype(bool), time, near)[0] == ours
+    # an event at the horizon counts here, so a later horizon without events changes nothing
+    uno = concordance_uno(time, event, risk, horizon=6)
+    assert uno == concordance_uno(time, event, risk, horizon=6.5)
+    theirs = [metrics.concordance_index_ipcw(y, y, risk, tau=tau)[0] for tau in (6, 6.5)]
+    assert theirs[0] != pytest.approx(theirs[1])
+    # G(t-) here, G(t) there: equal once the tie is gone
+    survival = np.linspace(0.2, 0.8, 7)[:, None]
+    gaps = []
+    for moved in (time, time + np.array([0, 0, 0.1, 0, 0, 0, 0])):
+        y = util.Surv.from_arrays(event.astype(bool), moved)
+        there = metrics.brier_score(y, y, survival, [6.0])[1][0]
+        gaps.append(abs(brier_score(moved, event, survival, times=[6])[0] - there))
+    assert gaps[1] < 1e-12 < 1e-3 < gaps[0]
+
+
 def test_uno_ignores_events_beyond_the_horizon(cohort):
     time, event, predictor, _, _ = cohort
     altered = np.where(time > 24, -predictor, predictor)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from times_stats._checks import check_survival_arrays
+from times_stats._checks import check_cause, check_survival_arrays
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.evaluation.censoring_curves import (
+    Censoring,
+    CensoringCurves,
+    resolve_censoring,
+)
 from times_stats.evaluation.inputs import check_probabilities, check_times
-from times_stats.nonparametric.censoring import CensoringDistribution, check_horizon
 from times_stats.nonparametric.censoring_weights import weights_at
-from times_stats.nonparametric.estimators import kaplan_meier
+from times_stats.nonparametric.estimators import aalen_johansen, kaplan_meier
 
 
 def brier_score(
@@ -21,11 +25,15 @@ def brier_score(
     *,
     times: ArrayLike,
     strata: ArrayLike | None = None,
+    cause: ArrayLike | None = None,
+    censoring: CensoringCurves | None = None,
 ) -> FloatArray:
     """Mean squared error of predicted survival at each time.
 
     ``BS(t) = (1/n) sum_i w_i(t) (1(t_i > t) - S_i(t))^2`` with weights ``1 / G(t_i-)`` for events
-    by t, ``1 / G(t)`` for patients followed beyond t, and 0 for those censored by t.
+    by t, ``1 / G(t)`` for patients followed beyond t, and 0 for those censored by t. With competing
+    events `survival` is one minus the cumulative incidence of the event, and a patient whose
+    competing event came by t is free of it, with weight ``1 / G(t_i-)``.
 
     Parameters
     ----------
@@ -37,6 +45,10 @@ def brier_score(
         Evaluation times (months), increasing, within follow-up.
     strata : array-like, shape (n,), optional
         Strata of the censoring distribution.
+    cause : array-like of int, shape (n,), optional
+        What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
+    censoring : CensoringCurves, optional
+        Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
 
     Returns
     -------
@@ -60,8 +72,11 @@ def brier_score(
     >>> survival = [[0.2], [0.6], [0.7], [0.9]]
     >>> brier_score([1, 2, 3, 4], [1, 1, 0, 0], survival, times=[2]).round(3)
     array([0.125])
+    >>> brier_score([1, 2, 3, 4], [1, 0, 0, 0], survival, times=[2], cause=[1, 2, 0, 0]).round(3)
+    array([0.075])
     """
-    return _losses(time, event, survival, times, strata).mean(axis=0)
+    losses, _ = weighted_losses(time, event, survival, times, strata, cause, censoring)
+    return losses.mean(axis=0)
 
 
 def integrated_brier(
@@ -71,6 +86,8 @@ def integrated_brier(
     *,
     times: ArrayLike,
     strata: ArrayLike | None = None,
+    cause: ArrayLike | None = None,
+    censoring: CensoringCurves | None = None,
 ) -> float:
     """Brier score averaged over time.
 
@@ -86,6 +103,10 @@ def integrated_brier(
         Evaluation times (months), increasing, within follow-up.
     strata : array-like, shape (n,), optional
         Strata of the censoring distribution.
+    cause : array-like of int, shape (n,), optional
+        What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
+    censoring : CensoringCurves, optional
+        Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
 
     Returns
     -------
@@ -108,7 +129,8 @@ def integrated_brier(
     0.1
     """
     grid = check_times(times)
-    return float(_losses(time, event, survival, grid, strata).mean(axis=0) @ time_weights(grid))
+    losses, _ = weighted_losses(time, event, survival, grid, strata, cause, censoring)
+    return float(losses.mean(axis=0) @ time_weights(grid))
 
 
 def index_of_prediction_accuracy(
@@ -119,6 +141,8 @@ def index_of_prediction_accuracy(
     times: ArrayLike,
     null_survival: ArrayLike | None = None,
     strata: ArrayLike | None = None,
+    cause: ArrayLike | None = None,
+    censoring: CensoringCurves | None = None,
 ) -> FloatArray:
     """Brier score relative to a model that knows nothing of the patient.
 
@@ -133,10 +157,15 @@ def index_of_prediction_accuracy(
     times : array-like, shape (n_times,)
         Evaluation times (months), increasing, within follow-up.
     null_survival : array-like, shape (n, n_times), optional
-        Predictions of the null model; by default the Kaplan-Meier curve of these same patients, a
-        null model that has seen the outcomes and is therefore a little hard to beat.
+        Predictions of the null model; by default the Kaplan-Meier curve of these same patients (one
+        minus their Aalen-Johansen incidence where events compete), a null model that has seen the
+        outcomes and is therefore a little hard to beat.
     strata : array-like, shape (n,), optional
         Strata of the censoring distribution.
+    cause : array-like of int, shape (n,), optional
+        What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
+    censoring : CensoringCurves, optional
+        Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
 
     Returns
     -------
@@ -162,9 +191,16 @@ def index_of_prediction_accuracy(
     months, happened = check_survival_arrays(time, event)
     grid = check_times(times)
     if null_survival is None:
-        null_survival = np.tile(kaplan_meier(months, happened).at(grid), (months.size, 1))
-    own = _losses(months, happened, survival, grid, strata).mean(axis=0)
-    null = _losses(months, happened, null_survival, grid, strata).mean(axis=0)
+        if cause is None:
+            curve = kaplan_meier(months, happened).at(grid)
+        else:
+            curves = aalen_johansen(months, check_cause(happened, cause))
+            curve = 1 - curves[1].at(grid) if 1 in curves else np.ones(grid.size)
+        null_survival = np.tile(curve, (months.size, 1))
+    own, null = (
+        weighted_losses(months, happened, predicted, grid, strata, cause, censoring)[0].mean(axis=0)
+        for predicted in (survival, null_survival)
+    )
     if (null == 0).any():
         raise InputError(
             "the null model predicts every outcome by some time: choose times between the first "
@@ -198,7 +234,7 @@ def time_weights(times: FloatArray) -> FloatArray:
 
 
 def weights_on_grid(
-    distribution: CensoringDistribution,
+    distribution: Censoring,
     time: FloatArray,
     event: IntArray,
     *,
@@ -209,10 +245,10 @@ def weights_on_grid(
 
     Parameters
     ----------
-    distribution : CensoringDistribution
+    distribution : CensoringDistribution or CensoringCurves
         Censoring distribution.
     time, event : ndarray, shape (n,)
-        Checked outcome.
+        Checked outcome; the event is that of any cause.
     times : ndarray, shape (n_times,)
         Evaluation times.
     strata : array-like, shape (n,), optional
@@ -237,18 +273,42 @@ def weights_on_grid(
     )
 
 
-def _losses(
+def weighted_losses(
     time: ArrayLike,
     event: ArrayLike,
     survival: ArrayLike,
     times: ArrayLike,
     strata: ArrayLike | None,
-) -> FloatArray:
-    """Weighted squared error of each patient at each time."""
+    cause: ArrayLike | None,
+    censoring: CensoringCurves | None,
+) -> tuple[FloatArray, IntArray]:
+    """Weighted squared error of each patient at each time, and who ended with any event.
+
+    Parameters
+    ----------
+    time, event, survival, times, strata, cause, censoring
+        As in `brier_score`.
+
+    Returns
+    -------
+    losses : ndarray, shape (n, n_times)
+        Their means are the Brier scores.
+    ended : ndarray of int, shape (n,)
+        Whether an event of any cause ended follow-up.
+
+    Examples
+    --------
+    >>> weighted_losses([1, 2, 3], [1, 0, 1], [[0.5], [0.5], [0.5]], [2], None, None, None)[0].T
+    array([[0.25, 0.  , 0.5 ]])
+    """
     months, happened = check_survival_arrays(time, event)
     grid = check_times(times)
     predicted = check_probabilities(survival, (months.size, grid.size), "survival")
-    G = check_horizon(months, happened, horizon=float(grid[-1]), strata=strata)
-    weights = weights_on_grid(G, months, happened, times=grid, strata=strata)
-    losses: FloatArray = weights * ((months[:, None] > grid) - predicted) ** 2
-    return losses
+    kinds = happened if cause is None else check_cause(happened, cause)
+    ended = (kinds > 0).astype(np.int64)
+    last = float(grid[-1])
+    G = resolve_censoring(months, ended, horizon=last, strata=strata, censoring=censoring)
+    weights = weights_on_grid(G, months, ended, times=grid, strata=strata)
+    free = (months[:, None] > grid) | (happened == 0)[:, None]
+    losses: FloatArray = weights * (free - predicted) ** 2
+    return losses, ended

@@ -14,7 +14,12 @@ _LARGEST_SLOPE = 50.0  # standardised: beyond this the likelihood has no maximum
 
 
 def efron_slopes(
-    time: FloatArray, event: IntArray, predictor: FloatArray, weights: FloatArray
+    time: FloatArray,
+    event: IntArray,
+    predictor: FloatArray,
+    weights: FloatArray,
+    *,
+    entry: FloatArray | None = None,
 ) -> FloatArray:
     """Slope of a Cox regression on one predictor, under many sets of case weights.
 
@@ -31,6 +36,8 @@ def efron_slopes(
         Linear predictor.
     weights : ndarray, shape (n_sets, n)
         Case weights, 0 or more.
+    entry : ndarray, shape (n,), optional
+        Delayed entry: a patient is at risk after it.
 
     Returns
     -------
@@ -55,7 +62,7 @@ def efron_slopes(
         return slopes
     order = np.argsort(-time, kind="stable")
     x = (predictor[order] - predictor.mean()) / spread
-    terms = _Terms(time[order], event[order])
+    terms = _Terms(time[order], event[order], None if entry is None else entry[order])
     w = weights[:, order].astype(np.float64)
     total = (w * (terms.event * x)).sum(axis=1)
     term_weights = terms.term_weights(w)
@@ -93,7 +100,7 @@ def efron_slopes(
 class _Terms:
     """Terms of the partial likelihood, one per event, for patients ordered by decreasing time."""
 
-    def __init__(self, time: FloatArray, event: IntArray) -> None:
+    def __init__(self, time: FloatArray, event: IntArray, entry: FloatArray | None) -> None:
         self.event = event.astype(np.float64)
         rows = np.flatnonzero(event == 1)
         self.rows = rows
@@ -106,10 +113,18 @@ class _Terms:
         within = np.arange(rows.size) - self._starts[self._group]
         self._removed = within / self._size[self._group]
         self._tied: BoolArray = self._removed > 0
+        self._last_in: IntArray | None = None
+        if entry is not None:  # the last to enter come first: an event has them not yet at risk
+            self._last_in = np.argsort(-entry, kind="stable")
+            self._absent = np.searchsorted(-entry[self._last_in], -self.times, side="right")
 
     def risk_sums(self, values: FloatArray) -> FloatArray:
         """Sum of `values` (..., n) over Efron's risk set of each term: (..., n_terms)."""
         sums: FloatArray = np.cumsum(values, axis=-1)[..., self._last]
+        if self._last_in is not None:
+            entering = np.cumsum(values[..., self._last_in], axis=-1)
+            none = np.zeros((*values.shape[:-1], 1))
+            sums -= np.concatenate([none, entering], axis=-1)[..., self._absent]
         if self._tied.any():
             own = np.add.reduceat(values[..., self.rows], self._starts, axis=-1)
             sums[..., self._tied] -= (self._removed * own[..., self._group])[..., self._tied]

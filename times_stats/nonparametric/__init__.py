@@ -19,11 +19,13 @@ from times_stats.nonparametric.estimators import (
     reverse_kaplan_meier,
 )
 from times_stats.nonparametric.log_rank import LogRankResult, logrank
+from times_stats.nonparametric.restricted_mean import RestrictedMean, restricted_mean_survival
 from times_stats.nonparametric.step_curve import StepCurve
 
 __all__ = [
     "CensoringDistribution",
     "LogRankResult",
+    "RestrictedMean",
     "StepCurve",
     "aalen_johansen",
     "censoring_distribution",
@@ -33,6 +35,7 @@ __all__ = [
     "kaplan_meier",
     "logrank",
     "nelson_aalen",
+    "restricted_mean_survival",
     "reverse_kaplan_meier",
     "weights_at",
 ]

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from times_stats._checks import check_survival_arrays
 from times_stats._typing import FloatArray, IntArray
-from times_stats.nonparametric.censoring import CensoringDistribution, check_horizon
+from times_stats.nonparametric.censoring import check_horizon
+
+
+class UncensoredChance(Protocol):
+    """Anything that gives the chance of being uncensored beyond a time, or just before it."""
+
+    def at(self, t: ArrayLike, *, strata: ArrayLike | None = None) -> FloatArray:
+        """Return G(t), at one time or at one for each patient."""
+
+    def before(self, t: ArrayLike, *, strata: ArrayLike | None = None) -> FloatArray:
+        """Return G(t-), at one time or at one for each patient."""
 
 
 def ipcw_weights(
@@ -62,7 +74,7 @@ def ipcw_weights(
 
 
 def weights_at(
-    distribution: CensoringDistribution,
+    distribution: UncensoredChance,
     time: FloatArray,
     event: IntArray,
     *,
@@ -74,7 +86,7 @@ def weights_at(
     Parameters
     ----------
     distribution : CensoringDistribution
-        Censoring distribution.
+        Censoring distribution, or another object with its `at` and `before`.
     time, event : ndarray, shape (n,)
         Checked follow-up (months) and event indicator.
     horizon : float

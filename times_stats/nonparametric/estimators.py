@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from times_stats._checks import check_survival_arrays
+from times_stats._checks import check_entry, check_survival_arrays
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 from times_stats.nonparametric.risk_sets import divide, risk_sets
@@ -13,7 +13,11 @@ from times_stats.nonparametric.step_curve import StepCurve
 
 
 def kaplan_meier(
-    time: ArrayLike, event: ArrayLike, *, weights: ArrayLike | None = None
+    time: ArrayLike,
+    event: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    entry: ArrayLike | None = None,
 ) -> StepCurve:
     """Estimate the survival function by the product limit.
 
@@ -25,16 +29,19 @@ def kaplan_meier(
         Follow-up (months) and event indicator (1 happened, 0 censored).
     weights : array-like, shape (n,), optional
         Case weights, not negative.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): a patient is at risk after it.
 
     Returns
     -------
     StepCurve
-        Survival; the standard error is NaN where the curve has reached 0.
+        Survival; the standard error is NaN where the curve has reached 0. With delayed entry a
+        curve can reach 0 early, where a small first risk set dies out: look at ``at_risk``.
 
     Raises
     ------
     InputError
-        If the outcome or the weights are not valid.
+        If the outcome, the weights or the entries are not valid.
 
     Notes
     -----
@@ -46,12 +53,18 @@ def kaplan_meier(
     array([1. , 0.5])
     """
     months, happened = check_survival_arrays(time, event)
-    times, at_risk, events, _ = risk_sets(months, happened, _check_weights(weights, months.size))
+    given = _check_weights(weights, months.size)
+    late = None if entry is None else check_entry(entry, months)
+    times, at_risk, events, _ = risk_sets(months, happened, given, entry=late)
     return _product_limit(times, at_risk, events)
 
 
 def nelson_aalen(
-    time: ArrayLike, event: ArrayLike, *, weights: ArrayLike | None = None
+    time: ArrayLike,
+    event: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    entry: ArrayLike | None = None,
 ) -> StepCurve:
     """Estimate the cumulative hazard.
 
@@ -63,6 +76,8 @@ def nelson_aalen(
         Follow-up (months) and event indicator.
     weights : array-like, shape (n,), optional
         Case weights, not negative.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): a patient is at risk after it.
 
     Returns
     -------
@@ -85,7 +100,9 @@ def nelson_aalen(
     np.float64(0.5833)
     """
     months, happened = check_survival_arrays(time, event)
-    times, at_risk, events, _ = risk_sets(months, happened, _check_weights(weights, months.size))
+    given = _check_weights(weights, months.size)
+    late = None if entry is None else check_entry(entry, months)
+    times, at_risk, events, _ = risk_sets(months, happened, given, entry=late)
     steps = divide(events, at_risk)
     se = np.sqrt(np.cumsum(divide(events, at_risk**2)))
     return StepCurve(times, np.cumsum(steps), at_risk, events, se, start=0.0)
@@ -126,7 +143,9 @@ def reverse_kaplan_meier(time: ArrayLike, event: ArrayLike) -> StepCurve:
     return _product_limit(times, at_risk - events, censored)
 
 
-def aalen_johansen(time: ArrayLike, cause: ArrayLike) -> dict[int, StepCurve]:
+def aalen_johansen(
+    time: ArrayLike, cause: ArrayLike, *, entry: ArrayLike | None = None
+) -> dict[int, StepCurve]:
     """Estimate the cumulative incidence of each competing cause.
 
     ``F_j(t) = sum_{s <= t} S(s-) d_j(s) / Y(s)`` with S the survival free of every cause.
@@ -137,6 +156,8 @@ def aalen_johansen(time: ArrayLike, cause: ArrayLike) -> dict[int, StepCurve]:
         Follow-up (months).
     cause : array-like of int, shape (n,)
         0 censored, 1, 2, ... the cause of the event.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): a patient is at risk after it.
 
     Returns
     -------
@@ -163,10 +184,13 @@ def aalen_johansen(time: ArrayLike, cause: ArrayLike) -> dict[int, StepCurve]:
     if not (np.isfinite(kinds).all() and (kinds >= 0).all() and (kinds == np.floor(kinds)).all()):
         raise InputError("cause is not a whole number from 0 on: code 0 censored, 1, 2, ... causes")
     months, happened = check_survival_arrays(time, kinds > 0)
-    times, at_risk, events, _ = risk_sets(months, happened, np.ones(months.size))
+    late = None if entry is None else check_entry(entry, months)
+    times, at_risk, events, _ = risk_sets(months, happened, np.ones(months.size), entry=late)
     survival = np.cumprod(1 - events / at_risk)
     left = np.r_[1.0, survival[:-1]]
     exposed = months[:, None] >= times[None, :]  # patient at risk at each time
+    if late is not None:
+        exposed &= late[:, None] < times[None, :]
     here = months[:, None] == times[None, :]
     any_cause = (here & (happened[:, None] == 1)) - exposed * (events / at_risk)
     # A risk set that dies out ends the survival function: its influence is 0 from there on.

@@ -12,7 +12,7 @@ from times_stats.errors import InputError
 
 
 def risk_sets(
-    time: FloatArray, event: IntArray, weights: FloatArray
+    time: FloatArray, event: IntArray, weights: FloatArray, *, entry: FloatArray | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return the distinct times, and at each the weight at risk, of events and of censorings.
 
@@ -22,6 +22,8 @@ def risk_sets(
         Checked outcome.
     weights : ndarray, shape (n,)
         Case weights, not negative.
+    entry : ndarray, shape (n,), optional
+        Delayed entry: a patient is at risk after `entry`, up to and including `time`.
 
     Returns
     -------
@@ -38,7 +40,13 @@ def risk_sets(
     leaving = np.bincount(position, weights, times.size)
     events = np.bincount(position, weights * event, times.size)
     censored = np.bincount(position, weights * (1 - event), times.size)
-    return times, leaving[::-1].cumsum()[::-1], events, censored
+    at_risk = leaving[::-1].cumsum()[::-1]
+    if entry is not None:
+        # the weight that enters at or after a time is not yet at risk there
+        order = np.argsort(entry, kind="stable")
+        later = np.r_[weights[order][::-1].cumsum()[::-1], 0.0]
+        at_risk = at_risk - later[np.searchsorted(entry[order], times, side="left")]
+    return times, at_risk, events, censored
 
 
 def divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
