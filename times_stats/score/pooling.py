@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import gammaln
 from scipy.stats import t as student_t
 
 from times_stats._checks import Faults
@@ -19,6 +20,7 @@ type Rule = Literal["shrunken", "gls", "random_effects", "bayesian"]
 type NegativeWeights = Literal["allow", "truncate"]
 RULES: tuple[str, ...] = ("shrunken", "gls", "random_effects", "bayesian")
 _MOST_DF = 1e15  # normal, and finite
+_SERIES_FROM = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,12 @@ def pool_linear(
     variance is :math:`D_m = v_m d_m / (d_m - 2)`. Weights are
 
     .. math:: w \propto 1/D \;\text{(shrunken)}, \qquad
-              w \propto V^{-1} 1,\; V = D^{1/2} R D^{1/2} \;\text{(gls)}
-              \;\text{or}\; D^{1/2} R D^{1/2} + \tau^2 I \;\text{(random effects)}
+              w \propto V^{-1} 1,\; V = G R G + D - G^2 \;\text{(gls)}
+              \;\text{or}\; G R G + D - G^2 + \tau^2 I \;\text{(random effects)}
 
-    and the standard error is :math:`\sqrt{w'Vw + c}` rescaled to a t interval with
-    :math:`1/f = \sum_m p_m^2 / d_m`, where p_m is the part of the variance that comes from
+    where G are the means of the standard deviations, given the same data (below the roots of D: V
+    is the mean covariance). The standard error is :math:`\sqrt{w'Vw + c}` rescaled to a t interval
+    with :math:`1/f = \sum_m p_m^2 / d_m`, where p_m is the part of the variance that comes from
     marker m's own error. One marker (and c = 0) gives back its exact t interval.
 
     ``bayesian`` updates a normal prior of the patient's value with the ``gls`` estimate
@@ -139,9 +142,12 @@ def pool_linear(
     weights = np.zeros_like(estimate)
     error = np.full(len(estimate), np.nan)
     own = conditional_variance(variance, df)
+    shared = _mean_deviation(own, df)
     for rows, kept in _patterns(~np.isnan(estimate)):
         block = np.ix_(rows, kept)
-        covariance = _covariance(own[block], correlation[np.ix_(kept, kept)], tau_squared)
+        covariance = _covariance(
+            own[block], shared[block], correlation[np.ix_(kept, kept)], tau_squared
+        )
         if rule == "shrunken":
             raw = 1 / own[block]
             part = raw / raw.sum(axis=1, keepdims=True)
@@ -228,19 +234,25 @@ def estimate_between_marker_variance(
     """
     correlation = _check_correlation(error_correlation, estimate.shape[1])
     own = conditional_variance(variance, df)
+    shared = _mean_deviation(own, df)
     blocks = [
-        (estimate[np.ix_(rows, kept)], own[np.ix_(rows, kept)], correlation[np.ix_(kept, kept)])
+        (
+            estimate[np.ix_(rows, kept)],
+            own[np.ix_(rows, kept)],
+            shared[np.ix_(rows, kept)],
+            correlation[np.ix_(kept, kept)],
+        )
         for rows, kept in _patterns(~np.isnan(estimate))
         if kept.size > 1
     ]
-    target = sum(values.shape[0] * (values.shape[1] - 1) for values, _, _ in blocks)
+    target = sum(values.shape[0] * (values.shape[1] - 1) for values, *_ in blocks)
     if target == 0:
         return 0.0
 
     def excess(tau_squared: float) -> float:
         found = 0.0
-        for values, spread, corr in blocks:
-            covariance = _covariance(spread, corr, tau_squared)
+        for values, spread, together, corr in blocks:
+            covariance = _covariance(spread, together, corr, tau_squared)
             weights = _generalised_weights(covariance, "allow")
             centred = values - (weights * values).sum(axis=1, keepdims=True)
             solved = np.linalg.solve(covariance, centred[..., None])[..., 0]
@@ -249,7 +261,7 @@ def estimate_between_marker_variance(
 
     if excess(0.0) <= 0:
         return 0.0
-    high = max(float(np.var(values)) for values, _, _ in blocks) + 1e-12
+    high = max(float(np.var(values)) for values, *_ in blocks) + 1e-12
     while excess(high) > 0:
         high *= 4
     return float(brentq(excess, 0.0, high, xtol=1e-14, rtol=1e-12))
@@ -295,10 +307,30 @@ def _patterns(observed: BoolArray) -> list[tuple[NDArray[np.intp], NDArray[np.in
     ]
 
 
-def _covariance(own: FloatArray, correlation: FloatArray, tau_squared: float) -> FloatArray:
-    sd = np.sqrt(own)
-    covariance = sd[:, :, None] * correlation * sd[:, None, :]
-    covariance[:, np.arange(own.shape[1]), np.arange(own.shape[1])] += tau_squared
+def _mean_deviation(own: FloatArray, df: FloatArray) -> FloatArray:
+    """Mean of the standard deviation, where `own` is the mean of the variance.
+
+    Smaller than its root, by sqrt((d - 2) / 2) Gamma((d - 1) / 2) / Gamma(d / 2).
+    """
+    d = np.maximum(df, 3.0)
+    near = np.minimum(d, _SERIES_FROM)
+    exact = np.sqrt((near - 2) / 2) * np.exp(gammaln((near - 1) / 2) - gammaln(near / 2))
+    series = 1 - 1 / (4 * d) - 15 / (32 * d**2)  # differences of large gammaln lose their digits
+    return np.asarray(np.sqrt(own) * np.where(d < _SERIES_FROM, exact, series), dtype=np.float64)
+
+
+def _covariance(
+    own: FloatArray, shared: FloatArray, correlation: FloatArray, tau_squared: float
+) -> FloatArray:
+    """Covariance of the markers' errors, the mean over what their variances might be.
+
+    Deviations enter products of two markers by their means. With the roots of the mean variances
+    instead, strong correlations are overstated, and weights of opposite sign cancel errors on paper
+    alone.
+    """
+    covariance = shared[:, :, None] * correlation * shared[:, None, :]
+    diagonal = np.arange(own.shape[1])
+    covariance[:, diagonal, diagonal] = own + tau_squared
     return np.asarray(covariance, dtype=np.float64)
 
 

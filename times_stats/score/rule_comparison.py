@@ -260,10 +260,11 @@ def _score_fold(
 
 
 def _pool_rows(score: TimesScore, new: pd.DataFrame, setting: _Setting) -> dict[str, pd.Series]:
+    evidence = apply_models(score.crossfit_, new)
     found: dict[str, pd.Series] = {}
     for rule in setting.rules:
         if rule == "equal":
-            told = apply_models(score.crossfit_, new).log_cumulative_hazard
+            told = evidence.log_cumulative_hazard
             informative = [m for m in told.columns if m not in score.uninformative_]
             mean = told[informative].mean(axis=1).fillna(told.mean(axis=1))
             found[rule] = pd.Series(event_probability(mean.to_numpy()), index=new.index)
@@ -274,7 +275,7 @@ def _pool_rows(score: TimesScore, new: pd.DataFrame, setting: _Setting) -> dict[
                 pooling=cast("Rule", rule.removesuffix("_truncated")),
                 negative_weights="truncate" if rule == "gls_truncated" else "allow",
             )
-            found[rule] = pd.Series(pooled.predict(new), index=new.index)
+            found[rule] = pooled.pool_evidence(evidence, new)["score"]
     return found
 
 

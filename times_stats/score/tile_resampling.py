@@ -88,11 +88,14 @@ class TilePooling:
         mean, variance = tiles.mean, tiles.variance.fillna(0.0)
         if rule == "published":
             return self.published(tiles)
-        given: dict[str, Any] = {"n_tiles": tiles.n_tiles.clip(lower=1), "prior": self._prior}
-        correlated = {**given, "error_correlation": self._correlation}
+        correlated: dict[str, Any] = {
+            "n_tiles": tiles.n_tiles.clip(lower=1),
+            "prior": self._prior,
+            "error_correlation": self._correlation,
+        }
         match rule:
             case "shrunken":
-                return pool_shrunken(mean, variance, **given)
+                return pool_shrunken(mean, variance, **correlated)
             case "gls" | "gls_truncated":
                 return pool_gls(
                     mean,

@@ -31,6 +31,7 @@ def pool_shrunken(
     *,
     n_tiles: object,
     prior: VariancePrior | None = None,
+    error_correlation: FloatArray | None = None,
     confidence_level: float = 0.95,
 ) -> pd.DataFrame:
     r"""Pool markers on the logit scale with shrunken inverse-variance weights.
@@ -53,6 +54,10 @@ def pool_shrunken(
         Tiles behind each mean. One tile: the prior alone.
     prior : VariancePrior, optional
         Learned on training patients by `fit_tile_prior`; from these patients if left out.
+    error_correlation : array, shape (n_markers, n_markers), optional
+        Correlation of the markers' errors (`summarise_tiles`), for the standard error alone; the
+        identity if left out, and the interval too short where markers read on the same tiles err
+        together.
     confidence_level : float, default .95
 
     Returns
@@ -83,6 +88,7 @@ def pool_shrunken(
         n_tiles=n_tiles,
         prior=prior,
         rule="shrunken",
+        error_correlation=error_correlation,
         confidence_level=confidence_level,
     )
     return _as_table(fitted)

@@ -310,6 +310,27 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         told = apply_models(self.crossfit_, X)
+        return self.pool_evidence(told, X, confidence_level=confidence_level)
+
+    def pool_evidence(
+        self, told: NewEvidence, X: pd.DataFrame, *, confidence_level: float = 0.95
+    ) -> pd.DataFrame:
+        """Pool what the marker models said of new patients, for rules that share the models.
+
+        Parameters
+        ----------
+        told : NewEvidence
+            ``apply_models(score.crossfit_, X)``.
+        X : DataFrame
+            The same patients: bootstrap variances are read off their features.
+        confidence_level : float, default .95
+
+        Returns
+        -------
+        DataFrame
+            As `predict_table`.
+        """
+        check_is_fitted(self)
         pool = self._pool_new(told, X, confidence_level)
         return _as_table(pool, told.log_cumulative_hazard, told.margin)
 
