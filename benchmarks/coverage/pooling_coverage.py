@@ -43,7 +43,7 @@ from times_stats.score.new_marker import predict_new_marker
 from times_stats.score.pooling import estimate_between_marker_variance, pool_linear
 from times_stats.score.published import pool_published
 from times_stats.score.shrinkage import fit_variance_prior
-from times_stats.score.tile_resampling import TilePooling
+from times_stats.score.tile_pooling import TilePooling
 from times_stats.score.tile_tables import summarise_tiles
 from times_stats.score.times_score import TimesScore
 
@@ -249,6 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patients", type=int, default=10_000)
     parser.add_argument("--training-sets", type=int, default=40)
+    parser.add_argument("--training-sets-of-tiles", type=int, default=20)
     parser.add_argument("--training-patients", type=int, default=101)
     parser.add_argument("--markers", type=int, default=3)
     arguments = parser.parse_args()
@@ -270,9 +271,9 @@ def main() -> None:
     size = arguments.training_patients, arguments.markers
     new, _ = draw(60, arguments.markers, spawn_rng(2, "new patients", arguments.markers))
     truth = true_log_hazard(new.to_numpy())
-    numbers = range(arguments.training_sets)
-    results = [one_set(*size, number, new) for number in numbers]
+    results = [one_set(*size, number, new) for number in range(arguments.training_sets)]
     show(f"3. The whole line: {len(results)} training sets of {size[0]}", cover(results, truth))
+    numbers = range(arguments.training_sets_of_tiles)
     results = [one_set_of_tiles(*size, number, new) for number in numbers]
     # The score of tiles is a probability on the logit scale: so is its truth.
     truth = logit(-np.expm1(-np.exp(truth)))

@@ -80,6 +80,8 @@ def test_bootstrap_variances_and_the_latent_prior_survive_saving(pooling, tmp_pa
     assert loaded.latent_prior_ == score.latent_prior_
     assert loaded.n_negative_weights_ == score.n_negative_weights_
     assert loaded.get_params()["n_bootstrap"] == 10
+    with pytest.raises(InputError, match="holds no patients to learn another rule from"):
+        loaded.repool(pooling="shrunken")
     for old, broken in (('"bootstrap"', '"tiles"'), ('"n_bootstrap": 10', '"n_bootstrap": 11')):
         path = tmp_path / "model" / "score.json"
         text = path.read_text()

@@ -8,7 +8,7 @@ from times_stats.boosting import MarkerModel
 from times_stats.errors import InputError
 from times_stats.score import TimesScore, compare_pooling, rule_comparison
 from times_stats.score.rule_comparison import NO_MARKERS
-from times_stats.score.tile_resampling import TILE_RULES
+from times_stats.score.tile_pooling import TILE_RULES
 
 FAST = {
     "model": MarkerModel(n_rounds=20, learning_rate=0.1, min_child_weight=3, reg_lambda=3),

@@ -68,6 +68,7 @@ class MarkerBootstrap:
             0 with 0 degrees of freedom where the marker is incomplete.
         """
         markers = [str(name) for name in self.margin["marker"].to_numpy()]
+        features = features.sort_index(axis=1)
         slices = marker_slices(features.columns)
         margin = np.full((self.n_draws, len(features), len(markers)), np.nan)
         for m, marker in enumerate(markers):

@@ -22,7 +22,7 @@ from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.nonparametric import kaplan_meier
 from times_stats.resampling import assign_folds, check_folds, spawn_rng
 from times_stats.score.pooling import Rule
-from times_stats.score.tile_resampling import TILE_RULES, TilePooling, TileRule
+from times_stats.score.tile_pooling import TILE_RULES, TilePooling, TileRule
 from times_stats.score.tile_tables import TileSummary, summarise_tiles
 from times_stats.score.times_score import TimesScore, VarianceSource
 

@@ -256,9 +256,14 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            Unknown pooling, or an argument it does not use.
+            Unknown pooling, an argument it does not use, or a score that was loaded from files:
+            it holds no training patients.
         """
         check_is_fitted(self)
+        if self.crossfit_.margin.sizes["patient"] == 0:
+            raise InputError(
+                "a loaded score holds no patients to learn another rule from: fit it again"
+            )
         other = copy(self).set_params(pooling=pooling, negative_weights=negative_weights)
         other._check_rule()
         other._learn_pooling()
