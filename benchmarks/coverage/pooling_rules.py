@@ -74,7 +74,7 @@ def main() -> None:
     """Print a table for each study."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=1)
     arguments = parser.parse_args()
     tiles, outcome = simulated()
     means = tiles.groupby(level=0).mean()

@@ -71,7 +71,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     all markers share and no number of markers averages out. For ``binary:logistic`` nothing is
     added: the intercept is part of the margin, and its own variance is left out. They speak of the
     training set that might have been drawn, not of tiles; ``benchmarks/coverage/score_interval.py``
-    prints their coverage.
+    prints their coverage, and ``pooling_coverage.py`` beside it that of every rule.
 
     Parameters
     ----------
