@@ -347,4 +347,7 @@ def test_coverage_small(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_coverage(case):
-    assert 0.94 <= coverage(10_000, 12, **CASES[case]) <= 0.96
+    # Four studies: one of 10,000 patients has a Monte Carlo sd of .0025, and of 19 with "errors
+    # nearly the same" (mean .948) one had .9397.
+    covered = [coverage(10_000, seed, **CASES[case]) for seed in range(11, 15)]
+    assert 0.94 <= np.mean(covered) <= 0.96
