@@ -35,10 +35,10 @@ def study(n=90, seed=1):
     return features, pd.DataFrame({"time": time + 0.1, "event": 1}, index=index)
 
 
-def fit(objective="survival:cox", pooling="shrunken"):
+def fit(objective="survival:cox", pooling="shrunken", **options):
     model = MarkerModel(objective=objective, n_rounds=4, min_child_weight=1, reg_lambda=1)
-    score = TimesScore(model=model, pooling=pooling, horizon=12.0, n_folds=2, n_repeats=2)
-    return score.fit(*study())
+    given = {"model": model, "pooling": pooling, "horizon": 12.0, "n_folds": 2, "n_repeats": 2}
+    return TimesScore(**given, **options).fit(*study())
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,30 @@ def test_loaded_score_predicts_the_same(objective, pooling, tmp_path):
     assert loaded.baseline_variance_ == score.baseline_variance_
     assert (score.baseline_variance_ > 0) == (objective == "survival:cox")
     assert len(loaded.out_of_fold_) == 0
+
+
+@pytest.mark.parametrize("pooling", ["gls", "bayesian"])
+def test_bootstrap_variances_and_the_latent_prior_survive_saving(pooling, tmp_path):
+    score = fit(pooling=pooling, variance="bootstrap", n_bootstrap=10)
+    loaded = load_score(save_score(score, tmp_path / "model"))
+    new = study(20, seed=3)[0]
+    new.iloc[2, 0] = np.nan
+    pd.testing.assert_frame_equal(
+        score.predict_table(new), loaded.predict_table(new), check_exact=True
+    )
+    assert loaded.latent_prior_ == score.latent_prior_
+    assert loaded.n_negative_weights_ == score.n_negative_weights_
+    assert loaded.get_params()["n_bootstrap"] == 10
+    with pytest.raises(InputError, match="holds no patients to learn another rule from"):
+        loaded.repool(pooling="shrunken")
+    for old, broken in (('"bootstrap"', '"tiles"'), ('"n_bootstrap": 10', '"n_bootstrap": 11')):
+        path = tmp_path / "model" / "score.json"
+        text = path.read_text()
+        path.write_text(text.replace(old, broken, 1))
+        renew(tmp_path / "model")
+        with pytest.raises(ModelFileError, match=r"unknown variance|describe 11 resamples"):
+            load_score(tmp_path / "model")
+        path.write_text(text)
 
 
 def test_markers_without_a_split_and_the_default_leaf_survive_saving(tmp_path):

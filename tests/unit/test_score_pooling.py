@@ -12,8 +12,10 @@ from times_stats.errors import InputError
 from times_stats.score import (
     VariancePrior,
     estimate_between_marker_variance,
+    fit_latent_prior,
     fit_tile_prior,
     fit_variance_prior,
+    pool_gls,
     pool_linear,
     pool_published,
     pool_random_effects,
@@ -222,7 +224,64 @@ def test_negative_weights_are_kept_counted_or_truncated():
     assert (cut["se"] >= allowed["se"] * (1 - 1e-9))[cut["weight_1"] == 0].all()
 
 
-def coverage(n, seed, *, d=3, n_tiles=4, tau=0.0, correlation=None, rule="shrunken"):
+def test_gls_weights_minimise_the_variance_of_a_known_covariance():
+    rng = np.random.default_rng(2)
+    correlation = 0.3 * np.eye(3) + 0.7
+    variance = np.array([[0.1, 0.4, 0.9]])
+    pool = pool_linear(
+        rng.normal(size=(1, 3)),
+        variance,
+        df=np.full((1, 3), EXACT),
+        rule="gls",
+        error_correlation=correlation,
+    )
+    covariance = np.sqrt(np.outer(variance, variance)) * correlation
+    solved = np.linalg.solve(covariance, np.ones(3))
+    np.testing.assert_allclose(pool.weights[0], solved / solved.sum(), rtol=1e-9)
+    assert pool.se[0] ** 2 == pytest.approx(1 / solved.sum())
+    assert (pool.weights < 0).any()
+
+
+def test_products_of_markers_enter_by_mean_deviations():
+    """Against the mean covariance over draws of the true variances, given the same data."""
+    d, v, rho = 7.0, np.array([0.2, 0.5]), 0.8
+    pool = pool_linear(
+        np.zeros((1, 2)),
+        v[None],
+        df=np.full((1, 2), d),
+        rule="gls",
+        error_correlation=np.array([[1, rho], [rho, 1]]),
+    )
+    truth = v * d / np.random.default_rng(1).chisquare(d, (400_000, 2))
+    off = rho * np.sqrt(truth[:, 0] * truth[:, 1]).mean()
+    covariance = np.array([[truth[:, 0].mean(), off], [off, truth[:, 1].mean()]])
+    solved = np.linalg.solve(covariance, np.ones(2))
+    np.testing.assert_allclose(pool.weights[0], solved / solved.sum(), rtol=0.02)
+    assert pool.variance[0] == pytest.approx(1 / solved.sum(), rel=0.01)
+
+
+def test_gls_of_tiles_counts_negative_weights_and_knows_one_rule_from_another():
+    mean, variance = tile_arrays(markers=2)
+    variance[:, 0] *= 30
+    correlation = np.array([[1, 0.97], [0.97, 1]])
+    given = {"n_tiles": 4, "error_correlation": correlation}
+    table = pool_gls(mean, variance, **given)
+    negative = (table[["weight_1", "weight_2"]] < 0).sum(axis=1)
+    assert (table["negative_weights"] == negative).all()
+    assert negative.sum() > 0
+    assert (pool_gls(mean, variance, **given, negative_weights="truncate")["weight_1"] >= 0).all()
+    alone = pool_gls(mean, variance, n_tiles=4, error_correlation=np.eye(2))
+    shrunken = pool_shrunken(mean, variance, n_tiles=4)
+    np.testing.assert_allclose(alone["score"], shrunken["score"], rtol=1e-12)
+    np.testing.assert_allclose(alone["upper"], shrunken["upper"], rtol=1e-12)
+    together = pool_shrunken(mean, variance, **given)
+    np.testing.assert_array_equal(together["score"], shrunken["score"])
+    assert (together["se"] > shrunken["se"]).all()
+
+
+def coverage(
+    n, seed, *, d=3, n_tiles=4, tau=0.0, correlation=None, rule="shrunken", negative_weights="allow"
+):
     """theta known, variances from their prior, estimates normal given the true variances."""
     rng = np.random.default_rng(seed)
     markers = 5
@@ -234,20 +293,24 @@ def coverage(n, seed, *, d=3, n_tiles=4, tau=0.0, correlation=None, rule="shrunk
     sample = truth * rng.chisquare(d, (n, markers)) / d
     prior = fit_variance_prior(sample, df=d)
     shrunken, df = prior.shrink(sample, np.full_like(sample, d))
-    found = (
-        estimate_between_marker_variance(
+    learned = {}
+    if rule == "random_effects":
+        learned["tau_squared"] = estimate_between_marker_variance(
             estimate, shrunken / n_tiles, df=df, error_correlation=correlation
         )
-        if rule == "random_effects"
-        else 0.0
-    )
+    if rule == "bayesian":
+        told = pool_linear(
+            estimate, shrunken / n_tiles, df=df, rule="gls", error_correlation=correlation
+        )
+        learned["latent_prior"] = fit_latent_prior(told.value, told.variance)
     pool = pool_linear(
         estimate,
         shrunken / n_tiles,
         df=df,
         rule=rule,
-        tau_squared=found,
         error_correlation=correlation,
+        negative_weights=negative_weights,
+        **learned,
     )
     return float(((pool.lower <= theta) & (theta <= pool.upper)).mean())
 
@@ -257,11 +320,22 @@ CASES = {
     "shrunken, 2 tiles": {"d": 1, "n_tiles": 2},
     "random effects": {"tau": 0.5, "rule": "random_effects"},
     "random effects, none there": {"tau": 0.0, "rule": "random_effects"},
-    "generalised least squares": {
+    "random effects, correlated": {
         "tau": 0.3,
         "rule": "random_effects",
         "correlation": 0.5 * np.eye(5) + 0.5,
     },
+    "shrunken, correlated": {"correlation": 0.5 * np.eye(5) + 0.5},
+    "gls": {"rule": "gls", "correlation": 0.5 * np.eye(5) + 0.5},
+    "gls, 2 tiles": {"rule": "gls", "d": 1, "n_tiles": 2, "correlation": 0.5 * np.eye(5) + 0.5},
+    "gls, errors nearly the same": {"rule": "gls", "correlation": 0.1 * np.eye(5) + 0.9},
+    "gls, truncated": {
+        "rule": "gls",
+        "correlation": 0.1 * np.eye(5) + 0.9,
+        "negative_weights": "truncate",
+    },
+    "bayesian": {"rule": "bayesian"},
+    "bayesian, correlated": {"rule": "bayesian", "correlation": 0.5 * np.eye(5) + 0.5},
 }
 
 
@@ -273,4 +347,7 @@ def test_coverage_small(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_coverage(case):
-    assert 0.94 <= coverage(10_000, 12, **CASES[case]) <= 0.96
+    # Four studies: one of 10,000 patients has a Monte Carlo sd of .0025, and of 19 with "errors
+    # nearly the same" (mean .948) one had .9397.
+    covered = [coverage(10_000, seed, **CASES[case]) for seed in range(11, 15)]
+    assert 0.94 <= np.mean(covered) <= 0.96

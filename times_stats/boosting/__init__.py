@@ -7,9 +7,11 @@ from times_stats._lazy import attach
 _EXPORTS = {
     "MarkerModel": "times_stats.boosting.marker_model",
     "MarkerEvidence": "times_stats.boosting.marker_model",
+    "MarkerBootstrap": "times_stats.boosting.bootstrapping",
     "CrossFit": "times_stats.boosting.crossfitting",
     "NewEvidence": "times_stats.boosting.evidence",
     "apply_models": "times_stats.boosting.evidence",
+    "bootstrap_models": "times_stats.boosting.bootstrapping",
     "crossfit": "times_stats.boosting.crossfitting",
     "out_of_fold_evidence": "times_stats.boosting.evidence",
     "out_of_fold_log_hazard": "times_stats.boosting.evidence",

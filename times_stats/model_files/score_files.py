@@ -14,6 +14,7 @@ import xgboost as xgb
 
 from times_stats import __version__
 from times_stats._typing import FloatArray
+from times_stats.boosting.bootstrapping import MarkerBootstrap
 from times_stats.boosting.calibration import BreslowBaseline
 from times_stats.boosting.crossfitting import CrossFit
 from times_stats.boosting.marker_model import OBJECTIVES, MarkerModel
@@ -21,14 +22,24 @@ from times_stats.errors import InputError, ModelFileError
 from times_stats.model_files.booster_structure import MOST_BYTES, check_booster
 from times_stats.model_files.manifest import check_manifest, read_listed, write_manifest
 from times_stats.model_files.plain_json import as_numbers, as_object, as_whole, parse_json
+from times_stats.score.latent_evidence import LatentPrior
 from times_stats.score.pooling import RULES
 from times_stats.score.shrinkage import VariancePrior
-from times_stats.score.times_score import TimesScore, estimate_split_share
+from times_stats.score.times_score import VARIANCES, TimesScore, estimate_split_share
 
 SCORE_FILE = "score.json"
 FORMAT = "times_stats score"
-FORMAT_VERSION = 2
-_SCORE_PARAMETERS = ("pooling", "horizon", "n_folds", "n_repeats", "seed")
+FORMAT_VERSION = 3
+_SCORE_PARAMETERS = (
+    "pooling",
+    "variance",
+    "n_bootstrap",
+    "negative_weights",
+    "horizon",
+    "n_folds",
+    "n_repeats",
+    "seed",
+)
 _MODEL_PARAMETERS = (
     "objective",
     "horizon",
@@ -78,6 +89,15 @@ def save_score(model: TimesScore, directory: str | os.PathLike[str]) -> Path:
                 fitted = models[marker]
                 (folder / name).write_bytes(bytes(fitted.booster_.save_raw("json")))
                 fits.append(_describe_fit(fitted))
+    resampled: list[list[dict[str, Any] | None]] = []
+    for draw, models in enumerate(() if model.bootstrap_ is None else model.bootstrap_.models):
+        resampled.append([])
+        for m, marker in enumerate(crossfit.markers):
+            if marker in models:
+                raw = bytes(models[marker].booster_.save_raw("json"))
+                (folder / _resample_name(m, draw)).write_bytes(raw)
+            resampled[-1].append(_describe_fit(models[marker]) if marker in models else None)
+    latent = model.latent_prior_
     template = next(iter(crossfit.models[0][0].values()))
     document = {
         "format": FORMAT,
@@ -94,8 +114,11 @@ def save_score(model: TimesScore, directory: str | os.PathLike[str]) -> Path:
         "baseline_variance": model.baseline_variance_,
         "error_correlation": model.error_correlation_.tolist(),
         "tau_squared": model.tau_squared_,
+        "latent_prior": None if latent is None else {"mean": latent.mean, "sd": latent.sd},
+        "n_negative_weights": model.n_negative_weights_,
         "training_range": model.training_range_.to_numpy().tolist(),
         "fits": fits,
+        "bootstrap_fits": resampled,
     }
     text = json.dumps(document, allow_nan=False, default=_plain)
     (folder / SCORE_FILE).write_text(text, encoding="utf-8")
@@ -143,8 +166,11 @@ def load_score(directory: str | os.PathLike[str]) -> TimesScore:
             "baseline_variance",
             "error_correlation",
             "tau_squared",
+            "latent_prior",
+            "n_negative_weights",
             "training_range",
             "fits",
+            "bootstrap_fits",
         },
         what="the score",
         source=source,
@@ -178,12 +204,32 @@ def load_score(directory: str | os.PathLike[str]) -> TimesScore:
                     next(described), booster, template, columns[names == marker], name, source
                 )
             models[-1].append(fitted)
+    n_draws = score.n_bootstrap if score.variance == "bootstrap" else 0
+    resampled = document["bootstrap_fits"]
+    if not isinstance(resampled, list) or len(resampled) != n_draws:
+        raise ModelFileError(f"the score does not describe {n_draws} resamples", source=source)
+    draws: list[dict[str, MarkerModel]] = []
+    for draw, fits in enumerate(resampled):
+        if not isinstance(fits, list) or len(fits) != len(markers):
+            raise ModelFileError(f"resample {draw} does not describe the markers", source=source)
+        draws.append({})
+        for m, (marker, fit) in enumerate(zip(markers, fits, strict=True)):
+            if fit is not None:
+                name = _resample_name(m, draw)
+                booster = read_listed(folder, name, hashes.get(name), most_bytes=MOST_BYTES)
+                own = columns[names == marker]
+                draws[-1][marker] = _read_fit(fit, booster, template, own, name, source)
+    score.bootstrap_ = _resamples_without_patients(draws, markers) if draws else None
     score.crossfit_ = _without_patients(markers, columns, n_repeats, models, score.horizon)
     return _restore_learned(score, document, columns, len(markers), source)
 
 
 def _booster_name(marker: int, repeat: int, fold: int) -> str:
     return f"boosters/marker{marker:03d}_repeat{repeat:03d}_fold{fold:03d}.json"
+
+
+def _resample_name(marker: int, draw: int) -> str:
+    return f"boosters/marker{marker:03d}_draw{draw:04d}.json"
 
 
 def _describe_fit(model: MarkerModel) -> dict[str, Any]:
@@ -237,6 +283,11 @@ def _read_score(value: Any, template: MarkerModel, source: str) -> TimesScore:
     given = as_object(value, set(_SCORE_PARAMETERS), what="the score", source=source)
     if given["pooling"] not in RULES:
         raise ModelFileError("unknown pooling", source=source)
+    if given["variance"] not in VARIANCES:
+        raise ModelFileError("unknown variance", source=source)
+    if given["negative_weights"] not in ("allow", "truncate"):
+        raise ModelFileError("unknown negative_weights", source=source)
+    as_whole(given["n_bootstrap"], low=1, high=100_000, what="n_bootstrap", source=source)
     for name in ("n_folds", "n_repeats", "seed"):
         as_whole(given[name], low=0, high=2**63, what=name, source=source)
     as_numbers(given["horizon"], (), what="horizon", source=source, low=0)
@@ -318,6 +369,24 @@ def _restore_learned(
         read("baseline_variance", (), document["baseline_variance"], 0.0)
     )
     score.tau_squared_ = float(read("tau_squared", (), document["tau_squared"], 0.0))
+    score.latent_prior_ = None
+    if (score.pooling == "bayesian") != (document["latent_prior"] is not None):
+        raise ModelFileError("the latent prior does not fit the pooling", source=source)
+    if score.pooling == "bayesian":
+        latent = as_object(
+            document["latent_prior"], {"mean", "sd"}, what="latent_prior", source=source
+        )
+        score.latent_prior_ = LatentPrior(
+            mean=float(read("latent_prior", (), latent["mean"])),
+            sd=float(read("latent_prior", (), latent["sd"], 0.0)),
+        )
+    score.n_negative_weights_ = as_whole(
+        document["n_negative_weights"],
+        low=0,
+        high=2**40,
+        what="n_negative_weights",
+        source=source,
+    )
     correlation = read("error_correlation", (n_markers, n_markers), document["error_correlation"])
     sound = np.allclose(np.diag(correlation), 1) and np.allclose(correlation, correlation.T)
     if not sound or np.linalg.eigvalsh(correlation).min() <= 0:
@@ -362,6 +431,17 @@ def _without_patients(
         models=models,
         horizon=float(horizon),
     )
+
+
+def _resamples_without_patients(
+    draws: list[dict[str, MarkerModel]], markers: tuple[str, ...]
+) -> MarkerBootstrap:
+    margin = xr.DataArray(
+        np.empty((len(draws), 0, len(markers))),
+        coords={"marker": list(markers)},
+        dims=("draw", "patient", "marker"),
+    )
+    return MarkerBootstrap(models=tuple(draws), margin=margin)
 
 
 def _plain(value: object) -> Any:

@@ -21,6 +21,7 @@ _EXPORTS = {
     "plot_regional_amounts": "times_stats.plots.tissue",
     "plot_shapley": "times_stats.plots.shapley_bars",
     "plot_survival_curves": "times_stats.plots.survival_curves",
+    "plot_tile_curve": "times_stats.plots.tile_curves",
     "plot_tissue": "times_stats.plots.tissue",
     "plot_weights": "times_stats.plots.weights",
 }

@@ -8,15 +8,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import gammaln
 from scipy.stats import t as student_t
 
+from times_stats._checks import Faults
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import InputError
+from times_stats.score.latent_evidence import LatentPrior, update_evidence
 
-type Rule = Literal["shrunken", "random_effects"]
+type Rule = Literal["shrunken", "gls", "random_effects", "bayesian"]
 type NegativeWeights = Literal["allow", "truncate"]
-RULES: tuple[str, ...] = ("shrunken", "random_effects")
+RULES: tuple[str, ...] = ("shrunken", "gls", "random_effects", "bayesian")
 _MOST_DF = 1e15  # normal, and finite
+_SERIES_FROM = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class LinearPool:
     df : ndarray, shape (n_patients,)
         Degrees of freedom of the interval.
     weights : ndarray, shape (n_patients, n_markers)
-        Sum to one; 0 for a missing marker (all 0 for patients without any).
+        Sum to one (``bayesian``: to what the prior leaves); 0 for a missing marker (all 0 for
+        patients without any).
     """
 
     value: FloatArray
@@ -40,6 +45,11 @@ class LinearPool:
     df: FloatArray
     weights: FloatArray
 
+    @property
+    def variance(self) -> FloatArray:
+        """Variance of each estimate: that of the scaled t distribution behind its interval."""
+        return conditional_variance(self.se**2, self.df)
+
 
 def pool_linear(
     estimate: FloatArray,
@@ -48,6 +58,7 @@ def pool_linear(
     df: FloatArray,
     rule: Rule = "shrunken",
     tau_squared: float = 0.0,
+    latent_prior: LatentPrior | None = None,
     error_correlation: FloatArray | None = None,
     common_variance: float = 0.0,
     negative_weights: NegativeWeights = "allow",
@@ -59,11 +70,18 @@ def pool_linear(
     variance is :math:`D_m = v_m d_m / (d_m - 2)`. Weights are
 
     .. math:: w \propto 1/D \;\text{(shrunken)}, \qquad
-              w \propto V^{-1} 1,\; V = D^{1/2} R D^{1/2} + \tau^2 I \;\text{(random effects)}
+              w \propto V^{-1} 1,\; V = G R G + D - G^2 \;\text{(gls)}
+              \;\text{or}\; G R G + D - G^2 + \tau^2 I \;\text{(random effects)}
 
-    and the standard error is :math:`\sqrt{w'Vw + c}` rescaled to a t interval with
-    :math:`1/f = \sum_m p_m^2 / d_m`, where p_m is the part of the variance that comes from
+    where G are the means of the standard deviations, given the same data (below the roots of D: V
+    is the mean covariance). The standard error is :math:`\sqrt{w'Vw + c}` rescaled to a t interval
+    with :math:`1/f = \sum_m p_m^2 / d_m`, where p_m is the part of the variance that comes from
     marker m's own error. One marker (and c = 0) gives back its exact t interval.
+
+    ``bayesian`` updates a normal prior of the patient's value with the ``gls`` estimate
+    (`update_evidence`); the posterior variance without c is :math:`\lambda w'Vw`, of which the
+    share :math:`\lambda` comes from the measurements, so that its degrees of freedom are
+    :math:`f / \lambda^2`. With a flat prior it is ``gls``, and without correlation ``shrunken``.
 
     Parameters
     ----------
@@ -73,20 +91,22 @@ def pool_linear(
         Shrunken variance v of each estimate (not of one tile), positive.
     df : ndarray, same shape
         Its degrees of freedom d.
-    rule : {"shrunken", "random_effects"}
-        Markers estimate one quantity, or quantities scattered about it.
+    rule : {"shrunken", "gls", "random_effects", "bayesian"}
+        Markers estimate one quantity (``gls``: with errors that go together), quantities scattered
+        about it, or one quantity that is itself drawn from a population of patients.
     tau_squared : float, default 0
         Variance between markers (``random_effects`` alone).
+    latent_prior : LatentPrior, optional
+        Population of the patients' values; ``bayesian`` needs it, and no other rule takes it.
     error_correlation : ndarray, shape (n_markers, n_markers), optional
-        Correlation R of the markers' errors; identity if left out. It enters the weights of
-        ``random_effects`` (generalised least squares: they may be negative) and the standard
-        error of both.
+        Correlation R of the markers' errors; identity if left out. It enters the weights of all
+        rules but ``shrunken`` (they may be negative) and the standard error of all.
     common_variance : float, default 0
         Variance c of an error that all markers share in full. It adds to the squared standard
         error whatever the number of markers, and changes no weight.
     negative_weights : {"allow", "truncate"}
         Keep negative weights, or leave the markers that have them out and solve again
-        (``random_effects`` alone).
+        (``gls`` and ``random_effects``).
     confidence_level : float, default .95
 
     Returns
@@ -112,11 +132,7 @@ def pool_linear(
     """
     if rule not in RULES:
         raise InputError(f"pooling {rule!r} is unknown: use one of {', '.join(RULES)}")
-    if rule == "shrunken" and (tau_squared != 0 or negative_weights != "allow"):
-        raise InputError(
-            "tau_squared and negative_weights have no part in pooling 'shrunken': leave them out, "
-            "or use 'random_effects'"
-        )
+    _check_rule(rule, tau_squared, latent_prior, negative_weights)
     if not 0 < confidence_level < 1:
         raise InputError(f"confidence_level is {confidence_level}: give a number in (0, 1)")
     if not (np.isfinite(common_variance) and common_variance >= 0):
@@ -124,21 +140,32 @@ def pool_linear(
     n_markers = estimate.shape[1]
     correlation = _check_correlation(error_correlation, n_markers)
     weights = np.zeros_like(estimate)
-    total = np.full(len(estimate), np.nan)
+    error = np.full(len(estimate), np.nan)
     own = conditional_variance(variance, df)
+    shared = _mean_deviation(own, df)
     for rows, kept in _patterns(~np.isnan(estimate)):
         block = np.ix_(rows, kept)
-        covariance = _covariance(own[block], correlation[np.ix_(kept, kept)], tau_squared)
+        covariance = _covariance(
+            own[block], shared[block], correlation[np.ix_(kept, kept)], tau_squared
+        )
         if rule == "shrunken":
             raw = 1 / own[block]
             part = raw / raw.sum(axis=1, keepdims=True)
         else:
             part = _generalised_weights(covariance, negative_weights)
         weights[block] = part
-        total[rows] = np.einsum("ij,ijk,ik->i", part, covariance, part) + common_variance
-    value = np.where(np.isnan(total), np.nan, (weights * np.nan_to_num(estimate)).sum(axis=1))
-    share = np.clip(weights**2 * np.where(weights != 0, own, 0.0) / total[:, None], 0, 1)
-    freedom = np.minimum(1 / (share**2 / df).sum(axis=1), _MOST_DF)
+        error[rows] = np.einsum("ij,ijk,ik->i", part, covariance, part)
+    value = np.where(np.isnan(error), np.nan, (weights * np.nan_to_num(estimate)).sum(axis=1))
+    if latent_prior is not None:
+        measured = ~np.isnan(error)
+        updated = update_evidence(value[measured], error[measured], prior=latent_prior)
+        value[measured], error[measured], own_share = updated
+        weights[measured] *= own_share[:, None]
+    total = error + common_variance
+    own_error = weights**2 * np.where(weights != 0, own, 0.0)
+    share = np.divide(own_error, total[:, None], out=np.zeros_like(own), where=own_error > 0)
+    share = np.clip(share, 0, 1)
+    freedom = 1 / np.maximum((share**2 / df).sum(axis=1), 1 / _MOST_DF)
     se = np.sqrt(total / _inflation(freedom))
     half = student_t.ppf((1 + confidence_level) / 2, freedom) * se
     return LinearPool(
@@ -207,19 +234,25 @@ def estimate_between_marker_variance(
     """
     correlation = _check_correlation(error_correlation, estimate.shape[1])
     own = conditional_variance(variance, df)
+    shared = _mean_deviation(own, df)
     blocks = [
-        (estimate[np.ix_(rows, kept)], own[np.ix_(rows, kept)], correlation[np.ix_(kept, kept)])
+        (
+            estimate[np.ix_(rows, kept)],
+            own[np.ix_(rows, kept)],
+            shared[np.ix_(rows, kept)],
+            correlation[np.ix_(kept, kept)],
+        )
         for rows, kept in _patterns(~np.isnan(estimate))
         if kept.size > 1
     ]
-    target = sum(values.shape[0] * (values.shape[1] - 1) for values, _, _ in blocks)
+    target = sum(values.shape[0] * (values.shape[1] - 1) for values, *_ in blocks)
     if target == 0:
         return 0.0
 
     def excess(tau_squared: float) -> float:
         found = 0.0
-        for values, spread, corr in blocks:
-            covariance = _covariance(spread, corr, tau_squared)
+        for values, spread, together, corr in blocks:
+            covariance = _covariance(spread, together, corr, tau_squared)
             weights = _generalised_weights(covariance, "allow")
             centred = values - (weights * values).sum(axis=1, keepdims=True)
             solved = np.linalg.solve(covariance, centred[..., None])[..., 0]
@@ -228,10 +261,35 @@ def estimate_between_marker_variance(
 
     if excess(0.0) <= 0:
         return 0.0
-    high = max(float(np.var(values)) for values, _, _ in blocks) + 1e-12
+    high = max(float(np.var(values)) for values, *_ in blocks) + 1e-12
     while excess(high) > 0:
         high *= 4
     return float(brentq(excess, 0.0, high, xtol=1e-14, rtol=1e-12))
+
+
+def _check_rule(
+    rule: Rule,
+    tau_squared: float,
+    latent_prior: LatentPrior | None,
+    negative_weights: NegativeWeights,
+) -> None:
+    """Refuse what a rule would ignore."""
+    faults = Faults()
+    if tau_squared != 0 and rule != "random_effects":
+        faults.add(
+            f"tau_squared has no part in pooling {rule!r}: leave it out, or use 'random_effects'"
+        )
+    if negative_weights != "allow" and rule not in ("gls", "random_effects"):
+        faults.add(
+            f"negative_weights has no part in pooling {rule!r}: leave it out, or use 'gls' or "
+            "'random_effects'"
+        )
+    if (latent_prior is not None) != (rule == "bayesian"):
+        faults.add(
+            "latent_prior belongs to pooling 'bayesian', which needs it: learn it with "
+            "fit_latent_prior, or leave it out for other rules"
+        )
+    faults.raise_if_any()
 
 
 def _inflation(df: FloatArray) -> FloatArray:
@@ -249,10 +307,30 @@ def _patterns(observed: BoolArray) -> list[tuple[NDArray[np.intp], NDArray[np.in
     ]
 
 
-def _covariance(own: FloatArray, correlation: FloatArray, tau_squared: float) -> FloatArray:
-    sd = np.sqrt(own)
-    covariance = sd[:, :, None] * correlation * sd[:, None, :]
-    covariance[:, np.arange(own.shape[1]), np.arange(own.shape[1])] += tau_squared
+def _mean_deviation(own: FloatArray, df: FloatArray) -> FloatArray:
+    """Mean of the standard deviation, where `own` is the mean of the variance.
+
+    Smaller than its root, by sqrt((d - 2) / 2) Gamma((d - 1) / 2) / Gamma(d / 2).
+    """
+    d = np.maximum(df, 3.0)
+    near = np.minimum(d, _SERIES_FROM)
+    exact = np.sqrt((near - 2) / 2) * np.exp(gammaln((near - 1) / 2) - gammaln(near / 2))
+    series = 1 - 1 / (4 * d) - 15 / (32 * d**2)  # differences of large gammaln lose their digits
+    return np.asarray(np.sqrt(own) * np.where(d < _SERIES_FROM, exact, series), dtype=np.float64)
+
+
+def _covariance(
+    own: FloatArray, shared: FloatArray, correlation: FloatArray, tau_squared: float
+) -> FloatArray:
+    """Covariance of the markers' errors, the mean over what their variances might be.
+
+    Deviations enter products of two markers by their means. With the roots of the mean variances
+    instead, strong correlations are overstated, and weights of opposite sign cancel errors on paper
+    alone.
+    """
+    covariance = shared[:, :, None] * correlation * shared[:, None, :]
+    diagonal = np.arange(own.shape[1])
+    covariance[:, diagonal, diagonal] = own + tau_squared
     return np.asarray(covariance, dtype=np.float64)
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import expit
 
-from times_stats._checks import Faults
-from times_stats._typing import FloatArray
+from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
-from times_stats.score.marker_table import (
-    add_patients,
-    as_marker_table,
-    check_variance,
-    pooled_table,
-)
+from times_stats.score.latent_evidence import LatentPrior, fit_latent_prior
+from times_stats.score.marker_table import pooled_table
+from times_stats.score.new_marker import predict_new_marker
 from times_stats.score.pooling import (
     LinearPool,
     NegativeWeights,
@@ -24,9 +21,8 @@ from times_stats.score.pooling import (
     estimate_between_marker_variance,
     pool_linear,
 )
-from times_stats.score.shrinkage import VariancePrior, fit_variance_prior
-
-_EDGE = 1e-3  # means nearer to 0 or 1 are moved here: the delta method says nothing beyond
+from times_stats.score.shrinkage import VariancePrior
+from times_stats.score.tile_variances import shrunken_means
 
 
 def pool_shrunken(
@@ -35,6 +31,7 @@ def pool_shrunken(
     *,
     n_tiles: object,
     prior: VariancePrior | None = None,
+    error_correlation: FloatArray | None = None,
     confidence_level: float = 0.95,
 ) -> pd.DataFrame:
     r"""Pool markers on the logit scale with shrunken inverse-variance weights.
@@ -57,6 +54,10 @@ def pool_shrunken(
         Tiles behind each mean. One tile: the prior alone.
     prior : VariancePrior, optional
         Learned on training patients by `fit_tile_prior`; from these patients if left out.
+    error_correlation : array, shape (n_markers, n_markers), optional
+        Correlation of the markers' errors (`summarise_tiles`), for the standard error alone; the
+        identity if left out, and the interval too short where markers read on the same tiles err
+        together.
     confidence_level : float, default .95
 
     Returns
@@ -81,15 +82,149 @@ def pool_shrunken(
     >>> bool((table[["weight_1", "weight_2"]].sum(axis=1).round(9) == 1).all())
     True
     """
-    pool, index, markers, _ = _pool(
+    fitted = _pool(
         mean,
         variance,
         n_tiles=n_tiles,
         prior=prior,
         rule="shrunken",
+        error_correlation=error_correlation,
         confidence_level=confidence_level,
     )
-    return _as_table(pool, index, markers)
+    return _as_table(fitted)
+
+
+def pool_gls(
+    mean: pd.DataFrame | FloatArray,
+    variance: object,
+    *,
+    n_tiles: object,
+    error_correlation: FloatArray,
+    prior: VariancePrior | None = None,
+    negative_weights: NegativeWeights = "allow",
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    r"""Pool markers on the logit scale by generalised least squares.
+
+    Markers read on the same tiles err together. With V the covariance of a patient's markers, from
+    the variances of `pool_shrunken` and the correlation of the errors, weights are
+    :math:`V^{-1} 1 / 1'V^{-1} 1`: the unbiased combination of the smallest variance, where all
+    markers estimate the same probability. A marker that errs with a more exact one can have a
+    negative weight: it is kept and counted unless truncated.
+
+    Parameters
+    ----------
+    mean, variance, n_tiles, prior, confidence_level
+        As in `pool_shrunken`.
+    error_correlation : array, shape (n_markers, n_markers)
+        Correlation of the markers' errors, learned on training patients by `summarise_tiles`.
+    negative_weights : {"allow", "truncate"}
+        Keep negative weights, or leave those markers out and solve again.
+
+    Returns
+    -------
+    DataFrame
+        As `pool_shrunken`, and ``negative_weights``, the number of them.
+
+    Raises
+    ------
+    InputError
+        As `pool_shrunken`; an error correlation that is not positive definite.
+
+    References
+    ----------
+    Aitken (1936), doi:10.1017/S0370164600014346.
+
+    Examples
+    --------
+    >>> table = pool_gls([[.8, .6]], [[.01, .02]], n_tiles=4,
+    ...                  error_correlation=[[1, .5], [.5, 1]])
+    >>> int(table["negative_weights"].sum())
+    0
+    """
+    fitted = _pool(
+        mean,
+        variance,
+        n_tiles=n_tiles,
+        prior=prior,
+        rule="gls",
+        error_correlation=error_correlation,
+        negative_weights=negative_weights,
+        confidence_level=confidence_level,
+    )
+    table = _as_table(fitted)
+    table["negative_weights"] = (fitted.pool.weights < 0).sum(axis=1)
+    return table
+
+
+def pool_bayesian(
+    mean: pd.DataFrame | FloatArray,
+    variance: object,
+    *,
+    n_tiles: object,
+    prior: VariancePrior | None = None,
+    latent_prior: LatentPrior | None = None,
+    error_correlation: FloatArray | None = None,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    r"""Pool markers as measurements of one latent logit, normal over patients.
+
+    .. math:: 	heta_i \sim N(m, s^2), \qquad \hat	heta_i \mid 	heta_i \sim N(	heta_i 1, V_i)
+
+    The posterior mean is the pooled value of `pool_gls` (`pool_shrunken`, where errors are not
+    correlated), drawn towards m the more the less is known of the patient; with a flat prior it is
+    that value exactly. ``lower`` and ``upper`` are a credible interval given m and s.
+
+    Parameters
+    ----------
+    mean, variance, n_tiles, prior
+        As in `pool_shrunken`.
+    latent_prior : LatentPrior, optional
+        m and s on the logit scale, learned on training patients by `fit_latent_prior`; from these
+        patients if left out. ``LatentPrior(0.0, math.inf)`` is flat.
+    error_correlation : array, shape (n_markers, n_markers), optional
+        Correlation of the markers' errors; identity if left out.
+    confidence_level : float, default .95
+        Probability of the credible interval.
+
+    Returns
+    -------
+    DataFrame
+        As `pool_shrunken`; the weights of the markers and ``weight_prior`` sum to one. NaN for
+        patients without any marker.
+
+    Raises
+    ------
+    InputError
+        As `pool_shrunken`; an error correlation that is not positive definite; fewer than two
+        patients and no latent prior.
+
+    References
+    ----------
+    Lindley and Smith (1972), doi:10.1111/j.2517-6161.1972.tb00885.x; Efron and Morris (1973),
+    doi:10.1080/01621459.1973.10481350.
+
+    Examples
+    --------
+    >>> given = {"mean": [[.8, .6], [.3, .5]], "variance": [[.01, .02], [.02, .01]], "n_tiles": 4}
+    >>> flat = pool_bayesian(**given, latent_prior=LatentPrior(mean=0.0, sd=float("inf")))
+    >>> bool(np.allclose(flat["score"], pool_shrunken(**given)["score"], rtol=1e-12))
+    True
+    """
+    fitted = _pool(
+        mean,
+        variance,
+        n_tiles=n_tiles,
+        prior=prior,
+        rule="bayesian",
+        latent_prior=latent_prior,
+        error_correlation=error_correlation,
+        confidence_level=confidence_level,
+    )
+    table = _as_table(fitted)
+    known = table["score"].notna()
+    table["weight_prior"] = np.where(known, 1 - fitted.pool.weights.sum(axis=1), 0.0)
+    return table
 
 
 def pool_random_effects(
@@ -124,8 +259,10 @@ def pool_random_effects(
     Returns
     -------
     DataFrame
-        As `pool_shrunken`, and ``negative_weights``, the number of them, and ``tau_squared``, the
-        same in every row.
+        As `pool_shrunken`, and ``prediction_lower`` and ``prediction_upper``, the interval for
+        what a new marker would truly say of the patient (`predict_new_marker`, M - 2 degrees of
+        freedom; NaN with fewer than three markers), ``negative_weights``, the number of them, and
+        ``tau_squared``, the same in every row.
 
     Raises
     ------
@@ -135,7 +272,8 @@ def pool_random_effects(
     References
     ----------
     DerSimonian and Laird (1986), doi:10.1016/0197-2456(86)90046-2; Paule and Mandel (1982),
-    doi:10.6028/jres.087.022.
+    doi:10.6028/jres.087.022; Higgins, Thompson and Spiegelhalter (2009),
+    doi:10.1111/j.1467-985X.2008.00552.x.
 
     Examples
     --------
@@ -143,7 +281,7 @@ def pool_random_effects(
     >>> bool((table["tau_squared"] > 0).all())
     True
     """
-    pool, index, markers, tau = _pool(
+    fitted = _pool(
         mean,
         variance,
         n_tiles=n_tiles,
@@ -154,34 +292,59 @@ def pool_random_effects(
         negative_weights=negative_weights,
         confidence_level=confidence_level,
     )
-    table = _as_table(pool, index, markers)
+    table = _as_table(fitted)
+    pool = fitted.pool
+    lower, upper = predict_new_marker(
+        pool.value,
+        pool.variance,
+        tau_squared=fitted.tau_squared,
+        n_markers=fitted.n_markers,
+        confidence_level=confidence_level,
+    )
+    after = [*table.columns].index("upper") + 1
+    table.insert(after, "prediction_lower", expit(lower))
+    table.insert(after + 1, "prediction_upper", expit(upper))
     table["negative_weights"] = (pool.weights < 0).sum(axis=1)
-    table["tau_squared"] = tau
+    table["tau_squared"] = fitted.tau_squared
     return table
 
 
-def fit_tile_prior(
-    mean: pd.DataFrame | FloatArray, variance: object, *, n_tiles: object
-) -> VariancePrior:
-    """Learn the prior of the tile variances of each marker, on the logit scale.
+def fit_tile_latent_prior(
+    mean: pd.DataFrame | FloatArray,
+    variance: object,
+    *,
+    n_tiles: object,
+    prior: VariancePrior | None = None,
+    error_correlation: FloatArray | None = None,
+) -> LatentPrior:
+    """Learn the population of the patients' logits, for `pool_bayesian`.
 
     Parameters
     ----------
-    mean, variance, n_tiles
-        Of the training patients, as in `pool_shrunken`.
+    mean, variance, n_tiles, prior, error_correlation
+        Of the training patients, as in `pool_bayesian`.
 
     Returns
     -------
-    VariancePrior
+    LatentPrior
 
     Examples
     --------
-    >>> prior = fit_tile_prior([[.8], [.3], [.5]], [[.01], [.02], [.04]], n_tiles=4)
-    >>> prior.scale.shape
-    (1,)
+    >>> prior = fit_tile_latent_prior([[.8], [.3], [.5]], [[.01], [.02], [.04]], n_tiles=4)
+    >>> bool(prior.sd > 0)
+    True
     """
-    _, sample, tiles, _, _ = _on_logit_scale(mean, variance, n_tiles)
-    return fit_variance_prior(sample, df=tiles - 1)
+    estimate, of_mean, df, _, _ = shrunken_means(mean, variance, n_tiles, prior)
+    return _learn_latent(estimate, of_mean, df, error_correlation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pooled:
+    pool: LinearPool
+    index: pd.Index[Any]
+    markers: tuple[str, ...]
+    n_markers: IntArray
+    tau_squared: float
 
 
 def _pool(
@@ -192,19 +355,12 @@ def _pool(
     prior: VariancePrior | None,
     rule: Rule,
     tau_squared: float | None = None,
+    latent_prior: LatentPrior | None = None,
     error_correlation: FloatArray | None = None,
     negative_weights: NegativeWeights = "allow",
     confidence_level: float,
-) -> tuple[LinearPool, pd.Index[Any], tuple[str, ...], float]:
-    estimate, sample, tiles, index, markers = _on_logit_scale(mean, variance, n_tiles)
-    known = fit_variance_prior(sample, df=tiles - 1) if prior is None else prior
-    if len(known.df) != len(markers):
-        raise InputError(
-            f"the prior holds {len(known.df)} markers and the means {len(markers)}: learn it on "
-            "the same markers"
-        )
-    shrunken, df = known.shrink(sample, tiles - 1)
-    of_mean = shrunken / tiles
+) -> _Pooled:
+    estimate, of_mean, df, index, markers = shrunken_means(mean, variance, n_tiles, prior)
     tau = 0.0
     if rule == "random_effects":
         if tau_squared is not None and not (np.isfinite(tau_squared) and tau_squared >= 0):
@@ -216,71 +372,41 @@ def _pool(
             if tau_squared is None
             else float(tau_squared)
         )
+    if rule == "bayesian" and latent_prior is None:
+        latent_prior = _learn_latent(estimate, of_mean, df, error_correlation)
     pool = pool_linear(
         estimate,
         of_mean,
         df=df,
         rule=rule,
         tau_squared=tau,
+        latent_prior=latent_prior,
         error_correlation=error_correlation,
         negative_weights=negative_weights,
         confidence_level=confidence_level,
     )
-    return pool, index, markers, tau
+    n_markers = (~np.isnan(estimate)).sum(axis=1)
+    return _Pooled(pool, index, markers, n_markers, tau)
 
 
-def _on_logit_scale(
-    mean: pd.DataFrame | FloatArray, variance: object, n_tiles: object
-) -> tuple[FloatArray, FloatArray, FloatArray, pd.Index[Any], tuple[str, ...]]:
-    """Logit of the means, sample variance of a tile's logit, tiles, patients, markers."""
-    means, index, markers = as_marker_table(mean)
-    population = check_variance(variance, means, index)
-    tiles = _check_tiles(n_tiles, means)
-    faults = Faults()
-    for wrong, what, remedy in (
-        ((means < 0) | (means > 1), "mean outside [0, 1]", "give mean tile probabilities"),
-        (
-            ~np.isnan(means) & np.isnan(population) & (tiles > 1),
-            "variance missing where the mean is not",
-            "give both",
-        ),
-    ):
-        add_patients(faults, wrong, index, what, remedy)
-    faults.raise_if_any()
-    inside = np.clip(means, _EDGE, 1 - _EDGE)
-    several = tiles > 1
-    factor = np.divide(tiles, tiles - 1, out=np.zeros_like(tiles), where=several)
-    sample = np.where(several, factor * population, np.nan) / (inside * (1 - inside)) ** 2
-    return (
-        np.asarray(logit(inside)),
-        np.where(np.isnan(means), np.nan, sample),
-        tiles,
-        index,
-        markers,
+def _learn_latent(
+    estimate: FloatArray,
+    variance: FloatArray,
+    df: FloatArray,
+    error_correlation: FloatArray | None,
+) -> LatentPrior:
+    likelihood = pool_linear(
+        estimate, variance, df=df, rule="gls", error_correlation=error_correlation
     )
+    return fit_latent_prior(likelihood.value, likelihood.variance)
 
 
-def _check_tiles(n_tiles: object, means: FloatArray) -> FloatArray:
-    try:
-        tiles = np.asarray(n_tiles, dtype=np.float64)
-        if tiles.ndim == 1:
-            tiles = tiles[:, None]
-        tiles = np.array(np.broadcast_to(tiles, means.shape))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            "n_tiles must be one number, one per patient, or one per patient and marker"
-        ) from error
-    tiles[np.isnan(means)] = 1.0
-    if not ((tiles >= 1) & (tiles == np.floor(tiles)) & np.isfinite(tiles)).all():
-        raise InputError("n_tiles must hold whole numbers of 1 or more")
-    return tiles
-
-
-def _as_table(pool: LinearPool, index: pd.Index[Any], markers: tuple[str, ...]) -> pd.DataFrame:
+def _as_table(fitted: _Pooled) -> pd.DataFrame:
+    pool = fitted.pool
     score = expit(pool.value)
     return pooled_table(
-        index,
-        markers,
+        fitted.index,
+        fitted.markers,
         score=score,
         se=pool.se * score * expit(-pool.value),
         lower=expit(pool.lower),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Self
+from copy import copy
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from times_stats._typing import FloatArray
+from times_stats.boosting.bootstrapping import MarkerBootstrap, bootstrap_models
 from times_stats.boosting.calibration import event_probability
 from times_stats.boosting.crossfitting import (
     CrossFit,
     crossfit,
 )
 from times_stats.boosting.evidence import (
+    NewEvidence,
     apply_models,
     out_of_fold_evidence,
     out_of_fold_log_hazard,
@@ -25,17 +28,22 @@ from times_stats.boosting.evidence import (
 )
 from times_stats.boosting.marker_model import MarkerModel
 from times_stats.errors import DataWarning, InputError
+from times_stats.score.error_correlation import correlate_errors
+from times_stats.score.latent_evidence import LatentPrior, fit_latent_prior
 from times_stats.score.marker_table import pooled_table
+from times_stats.score.new_marker import predict_new_marker
 from times_stats.score.pooling import (
     RULES,
     LinearPool,
+    NegativeWeights,
     Rule,
     estimate_between_marker_variance,
     pool_linear,
 )
 from times_stats.score.shrinkage import VariancePrior, fit_variance_prior
 
-_LEAST_EIGENVALUE = 0.05  # keeps the estimated error correlation positive definite
+type VarianceSource = Literal["jackknife", "bootstrap"]
+VARIANCES: tuple[str, ...] = ("jackknife", "bootstrap")
 
 
 class TimesScore(BaseEstimator):  # type: ignore[misc]
@@ -43,9 +51,14 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
 
     .. math:: \mathrm{score}_i = 1 - \exp\Big(-\exp \sum_m w_{im}\,\log(-\log(1 - P_{im}))\Big)
 
-    P is the probability of marker m's model, w its weight: the inverse of the shrunken jackknife
-    variance of the marker's margin, or generalised least squares with a variance between markers
-    (``random_effects``).
+    P is the probability of marker m's model, w its weight: the inverse of the shrunken variance of
+    the marker's margin (``shrunken``), generalised least squares with errors that go together
+    (``gls``) and a variance between markers (``random_effects``), or the posterior mean of a latent
+    evidence that is normal over patients (``bayesian``: the weights sum to less than one, and the
+    mean of the training patients has the rest). `pool_linear` gives the formulas.
+
+    Variances, and the correlation of the markers' errors, come from the repeats of the cross-fit
+    (``jackknife``) or from models fitted on bootstrap resamples of the patients (``bootstrap``).
 
     All markers share one prior of that variance. A marker without a split in any fold model tells
     no patient from another: its variance of zero is no precision, and it has weight 0. Where a
@@ -58,18 +71,24 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     all markers share and no number of markers averages out. For ``binary:logistic`` nothing is
     added: the intercept is part of the margin, and its own variance is left out. They speak of the
     training set that might have been drawn, not of tiles; ``benchmarks/coverage/score_interval.py``
-    prints their coverage.
+    prints their coverage, and ``pooling_coverage.py`` beside it that of every rule.
 
     Parameters
     ----------
     model : MarkerModel, optional
         Template of the marker models; the default `MarkerModel` if left out.
-    pooling : {"shrunken", "random_effects"}, default "shrunken"
+    pooling : {"shrunken", "gls", "random_effects", "bayesian"}, default "shrunken"
+    variance : {"jackknife", "bootstrap"}, default "jackknife"
+        Source of the variances of the margins.
+    n_bootstrap : int, default 50
+        Resamples of ``variance="bootstrap"``, 10 or more.
+    negative_weights : {"allow", "truncate"}, default "allow"
+        What ``gls`` and ``random_effects`` do with negative weights.
     horizon : float
         Months.
     n_folds : int, default 5
     n_repeats : int, default 5
-        At least 2: the spread over repeats is the source of the variances.
+        At least 2: the spread over repeats is the source of the jackknife variances.
     seed : int, default 0
     jobs : int, default 1
         Processes; the result does not depend on it.
@@ -87,10 +106,16 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         Variance of the log baseline hazard at the horizon (Breslow, margins held fixed): mean over
         the fold models of the informative markers, times (K - 1) / K, since the K models of a
         repeat together see all patients; 0 for ``binary:logistic``.
+    bootstrap_ : MarkerBootstrap or None
+        Models of the resamples (``variance="bootstrap"``).
     error_correlation_ : ndarray, shape (n_markers, n_markers)
-        Correlation of the markers' errors over repeats.
+        Correlation of the markers' errors over repeats or resamples.
     tau_squared_ : float
         Variance between markers (``random_effects``; else 0).
+    latent_prior_ : LatentPrior or None
+        Normal distribution of the latent evidence over the training patients (``bayesian``).
+    n_negative_weights_ : int
+        Training patients with a negative weight.
     out_of_fold_ : DataFrame
         Index patient_id; ``score``, ``se``, ``lower``, ``upper``, ``linear_predictor``, one
         ``weight_<marker>`` and one ``probability_<marker>``.
@@ -117,6 +142,9 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         *,
         model: MarkerModel | None = None,
         pooling: Rule = "shrunken",
+        variance: VarianceSource = "jackknife",
+        n_bootstrap: int = 50,
+        negative_weights: NegativeWeights = "allow",
         horizon: float = 24.0,
         n_folds: int = 5,
         n_repeats: int = 5,
@@ -125,6 +153,9 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.model = model
         self.pooling = pooling
+        self.variance = variance
+        self.n_bootstrap = n_bootstrap
+        self.negative_weights = negative_weights
         self.horizon = horizon
         self.n_folds = n_folds
         self.n_repeats = n_repeats
@@ -159,15 +190,15 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            Unknown pooling, fewer than two repeats, and whatever `crossfit` finds.
+            Unknown pooling or variance, fewer than two repeats, and whatever `crossfit` and
+            `bootstrap_models` find.
 
         Warns
         -----
         DataWarning
             Markers without a split in any fold model.
         """
-        if self.pooling not in RULES:
-            raise InputError(f"pooling {self.pooling!r} is unknown: use one of {', '.join(RULES)}")
+        self._check_rule()
         self.crossfit_: CrossFit = crossfit(
             X,
             y,
@@ -180,8 +211,17 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
             seed=self.seed,
             jobs=self.jobs,
         )
-        variance = out_of_fold_margin_variance(self.crossfit_).to_numpy()
-        self.variance_df_ = float(self.crossfit_.n_repeats - 1)
+        self.bootstrap_: MarkerBootstrap | None = None
+        if self.variance == "bootstrap":
+            self.bootstrap_ = bootstrap_models(
+                self.crossfit_,
+                X,
+                y,
+                groups=groups,
+                n_draws=self.n_bootstrap,
+                seed=self.seed,
+                jobs=self.jobs,
+            )
         self.split_share_ = estimate_split_share(self.crossfit_)
         self.uninformative_ = tuple(
             marker
@@ -195,24 +235,39 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
                 DataWarning,
                 stacklevel=2,
             )
-        self.baseline_variance_ = _baseline_variance(self.crossfit_, self.uninformative_)
-        self.prior_: VariancePrior = self._learn_prior(variance)
-        self.error_correlation_ = estimate_error_correlation(self.crossfit_.margin.to_numpy())
-        log_hazard = out_of_fold_log_hazard(self.crossfit_)
-        self.tau_squared_ = 0.0
-        if self.pooling == "random_effects":
-            shrunken, df = self._shrink(variance)
-            self.tau_squared_ = estimate_between_marker_variance(
-                self._telling(log_hazard),
-                shrunken,
-                df=df,
-                error_correlation=self.error_correlation_,
-            )
-        pool = self._pool(log_hazard, variance, 0.95)
-        self.out_of_fold_ = _as_table(pool, log_hazard, out_of_fold_margin(self.crossfit_))
         self.out_of_fold_evidence_ = out_of_fold_evidence(self.crossfit_)
         self.training_range_ = X.agg(["min", "max"]).T.sort_index()
+        self._learn_pooling()
         return self
+
+    def repool(self, *, pooling: Rule, negative_weights: NegativeWeights = "allow") -> TimesScore:
+        """Pool the same marker models by another rule, without fitting them again.
+
+        Parameters
+        ----------
+        pooling : {"shrunken", "gls", "random_effects", "bayesian"}
+        negative_weights : {"allow", "truncate"}, default "allow"
+
+        Returns
+        -------
+        TimesScore
+            A fitted score, equal to one fitted with these arguments from the start.
+
+        Raises
+        ------
+        InputError
+            Unknown pooling, an argument it does not use, or a score that was loaded from files:
+            it holds no training patients.
+        """
+        check_is_fitted(self)
+        if self.crossfit_.margin.sizes["patient"] == 0:
+            raise InputError(
+                "a loaded score holds no patients to learn another rule from: fit it again"
+            )
+        other = copy(self).set_params(pooling=pooling, negative_weights=negative_weights)
+        other._check_rule()
+        other._learn_pooling()
+        return cast("TimesScore", other)
 
     def predict(self, X: pd.DataFrame) -> FloatArray:
         """Score of new patients.
@@ -260,8 +315,70 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         told = apply_models(self.crossfit_, X)
-        pool = self._pool(told.log_cumulative_hazard, told.variance.to_numpy(), confidence_level)
+        return self.pool_evidence(told, X, confidence_level=confidence_level)
+
+    def pool_evidence(
+        self, told: NewEvidence, X: pd.DataFrame, *, confidence_level: float = 0.95
+    ) -> pd.DataFrame:
+        """Pool what the marker models said of new patients, for rules that share the models.
+
+        Parameters
+        ----------
+        told : NewEvidence
+            ``apply_models(score.crossfit_, X)``.
+        X : DataFrame
+            The same patients: bootstrap variances are read off their features.
+        confidence_level : float, default .95
+
+        Returns
+        -------
+        DataFrame
+            As `predict_table`.
+        """
+        check_is_fitted(self)
+        pool = self._pool_new(told, X, confidence_level)
         return _as_table(pool, told.log_cumulative_hazard, told.margin)
+
+    def predict_new_marker_interval(
+        self, X: pd.DataFrame, *, confidence_level: float = 0.95
+    ) -> FloatArray:
+        """Interval for the probability that a marker not measured here would give new patients.
+
+        The markers are taken as a sample of those there might be (`predict_new_marker`, with
+        M - 2 degrees of freedom): wider than the interval of the score, which is about their mean.
+
+        Parameters
+        ----------
+        X : DataFrame
+        confidence_level : float, default .95
+
+        Returns
+        -------
+        ndarray, shape (n, 2)
+            NaN for patients with fewer than three informative markers.
+
+        Raises
+        ------
+        InputError
+            If pooling is not ``random_effects``.
+        """
+        check_is_fitted(self)
+        if self.pooling != "random_effects":
+            raise InputError(
+                f"pooling {self.pooling!r} has no variance between markers: use repool(pooling="
+                "'random_effects')"
+            )
+        told = apply_models(self.crossfit_, X)
+        pool = self._pool_new(told, X, confidence_level)
+        telling = ~np.isnan(self._telling(told.log_cumulative_hazard))
+        limits = predict_new_marker(
+            pool.value,
+            pool.variance,
+            tau_squared=self.tau_squared_,
+            n_markers=(telling & (self.split_share_ > 0)).sum(axis=1),
+            confidence_level=confidence_level,
+        )
+        return np.column_stack([event_probability(limit) for limit in limits])
 
     def evidence(self, X: pd.DataFrame) -> pd.DataFrame:
         """Evidence z of new patients: mean over the fold models.
@@ -280,17 +397,60 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "prior_")
 
-    def _learn_prior(self, variance: FloatArray) -> VariancePrior:
-        measured = variance[:, self.split_share_ > 0]
-        measured = measured[measured > 0]
-        if measured.size == 0:
-            measured = np.zeros(1)
-        return fit_variance_prior(measured[:, None], df=self.variance_df_)
+    def _check_rule(self) -> None:
+        if self.pooling not in RULES:
+            raise InputError(f"pooling {self.pooling!r} is unknown: use one of {', '.join(RULES)}")
+        if self.variance not in VARIANCES:
+            raise InputError(
+                f"variance {self.variance!r} is unknown: use one of {', '.join(VARIANCES)}"
+            )
 
-    def _shrink(self, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
-        freedom = np.where(variance > 0, self.variance_df_, 0.0)
-        shrunken, df = self.prior_.shrink(variance, freedom)
-        return shrunken / np.where(self.split_share_ > 0, self.split_share_, 1.0), df
+    def _learn_pooling(self) -> None:
+        """Learn what the rule needs, and pool the training patients."""
+        if self.bootstrap_ is None:
+            variance = out_of_fold_margin_variance(self.crossfit_).to_numpy()
+            self.variance_df_ = float(self.crossfit_.n_repeats - 1)
+            df = np.full(variance.shape, self.variance_df_)
+            margin = self.crossfit_.margin.to_numpy()
+        else:
+            variance, df = self.bootstrap_.out_of_bag_variance()
+            self.variance_df_ = float(self.bootstrap_.n_draws - 1)
+            margin = self.bootstrap_.margin.to_numpy()
+        self.baseline_variance_ = _baseline_variance(self.crossfit_, self.uninformative_)
+        self.prior_: VariancePrior = self._learn_prior(variance, df)
+        self.error_correlation_ = estimate_error_correlation(margin)
+        log_hazard = out_of_fold_log_hazard(self.crossfit_)
+        telling = self._telling(log_hazard)
+        self.tau_squared_ = 0.0
+        self.latent_prior_: LatentPrior | None = None
+        if self.pooling == "random_effects":
+            shrunken, own_df = self._shrink(variance, df)
+            self.tau_squared_ = estimate_between_marker_variance(
+                telling, shrunken, df=own_df, error_correlation=self.error_correlation_
+            )
+        elif self.pooling == "bayesian":
+            shrunken, own_df = self._shrink(variance, df)
+            likelihood = pool_linear(
+                telling,
+                shrunken,
+                df=own_df,
+                rule="gls",
+                error_correlation=self.error_correlation_,
+            )
+            self.latent_prior_ = fit_latent_prior(likelihood.value, likelihood.variance)
+        pool = self._pool(log_hazard, variance, df, 0.95)
+        self.n_negative_weights_ = int((pool.weights < 0).any(axis=1).sum())
+        self.out_of_fold_ = _as_table(pool, log_hazard, out_of_fold_margin(self.crossfit_))
+
+    def _learn_prior(self, variance: FloatArray, df: FloatArray) -> VariancePrior:
+        measured = (variance > 0) & (self.split_share_ > 0)
+        if not measured.any():
+            return fit_variance_prior(np.zeros((1, 1)), df=self.variance_df_)
+        return fit_variance_prior(variance[measured][:, None], df=df[measured][:, None])
+
+    def _shrink(self, variance: FloatArray, df: FloatArray) -> tuple[FloatArray, FloatArray]:
+        shrunken, total = self.prior_.shrink(variance, np.where(variance > 0, df, 0.0))
+        return shrunken / np.where(self.split_share_ > 0, self.split_share_, 1.0), total
 
     def _telling(self, log_hazard: pd.DataFrame) -> FloatArray:
         """Log hazards without uninformative markers, unless the patient has nothing else."""
@@ -300,18 +460,32 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         values[np.ix_(others, dull)] = np.nan
         return values
 
+    def _pool_new(self, told: NewEvidence, X: pd.DataFrame, confidence_level: float) -> LinearPool:
+        if self.bootstrap_ is None:
+            variance = told.variance.to_numpy()
+            df = np.full(variance.shape, self.variance_df_)
+        else:
+            variance, df = self.bootstrap_.predict_variance(X.loc[:, self.crossfit_.columns])
+        return self._pool(told.log_cumulative_hazard, variance, df, confidence_level)
+
     def _pool(
-        self, log_hazard: pd.DataFrame, variance: FloatArray, confidence_level: float
+        self,
+        log_hazard: pd.DataFrame,
+        variance: FloatArray,
+        df: FloatArray,
+        confidence_level: float,
     ) -> LinearPool:
-        shrunken, df = self._shrink(variance)
+        shrunken, own_df = self._shrink(variance, df)
         return pool_linear(
             self._telling(log_hazard),
             shrunken,
-            df=df,
+            df=own_df,
             rule=self.pooling,
             tau_squared=self.tau_squared_,
+            latent_prior=self.latent_prior_,
             error_correlation=self.error_correlation_,
             common_variance=self.baseline_variance_,
+            negative_weights=self.negative_weights,
             confidence_level=confidence_level,
         )
 
@@ -346,7 +520,7 @@ def _baseline_variance(crossfit: CrossFit, uninformative: tuple[str, ...]) -> fl
 
 
 def estimate_error_correlation(margin: FloatArray) -> FloatArray:
-    """Correlation of the markers' errors, from their moves together over repeats.
+    """Correlation of the markers' errors, from their moves together over repeats or resamples.
 
     Each patient's deviations from the mean over repeats are divided by the patient's own spread
     of that marker, then correlated over all repeats and patients that have both markers.
@@ -354,7 +528,7 @@ def estimate_error_correlation(margin: FloatArray) -> FloatArray:
     Parameters
     ----------
     margin : ndarray, shape (n_repeats, n_patients, n_markers)
-        Out-of-fold margins; NaN = missing.
+        Out-of-fold (out-of-bag) margins; NaN = missing.
 
     Returns
     -------
@@ -368,23 +542,12 @@ def estimate_error_correlation(margin: FloatArray) -> FloatArray:
     >>> estimate_error_correlation(np.zeros((2, 3, 1)))
     array([[1.]])
     """
-    deviation = margin - margin.mean(axis=0)
-    spread = np.sqrt((deviation**2).mean(axis=0))
-    scaled = np.divide(
-        deviation, spread, out=np.zeros_like(deviation), where=np.nan_to_num(spread) > 0
-    )
-    flat = scaled.reshape(-1, margin.shape[2])
-    cross = flat.T @ flat
-    used = (flat != 0).astype(np.float64)
-    shared = np.sqrt(((flat**2).T @ used) * (used.T @ flat**2))
-    correlation = np.divide(cross, shared, out=np.zeros_like(cross), where=shared > 0)
-    np.fill_diagonal(correlation, 1.0)
-    values, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
-    mended = (vectors * np.maximum(values, _LEAST_EIGENVALUE)) @ vectors.T
-    scale = np.sqrt(np.diag(mended))
-    mended = mended / np.outer(scale, scale)
-    np.fill_diagonal(mended, 1.0)
-    return np.asarray((mended + mended.T) / 2, dtype=np.float64)
+    seen = ~np.isnan(margin)
+    n_seen = np.maximum(seen.sum(axis=0), 1)
+    deviation = np.where(seen, margin - np.where(seen, margin, 0.0).sum(axis=0) / n_seen, 0.0)
+    spread = np.sqrt((deviation**2).sum(axis=0) / n_seen)
+    scaled = np.divide(deviation, spread, out=np.zeros_like(deviation), where=spread > 0)
+    return correlate_errors(scaled.reshape(-1, margin.shape[2]))
 
 
 def _as_table(pool: LinearPool, log_hazard: pd.DataFrame, margin: pd.DataFrame) -> pd.DataFrame:
