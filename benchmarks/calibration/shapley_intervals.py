@@ -1,23 +1,25 @@
 """Coverage of the refit intervals of a performance game: a simulation.
 
-Studies of 163 patients, 2 markers and 2 regions (4 players) are drawn as in ``shapley_gain.py``, and
-`performance_shapley` plays level against location with 5 folds and 50 refitted resamples. What an
-interval should cover is the mean over fresh studies of the same size, estimated from studies played
-without refits (``target``; its standard error is ``sd`` over the root of their number). ``covers``
-is the fraction of 95 % intervals that hold it, with its standard error; ``below`` and ``above`` are
-the fractions that lie wholly on one side of it. ``sd`` is the standard deviation of the estimate
-over studies, ``se`` the mean standard error of the intervals. ``fixed`` is the coverage of the
-intervals that resample stored predictions and keep the fitted models. Rows: the gain v(all) -
-v(none), and the value of the location of the marker whose location matters.
+Studies of 163 patients, 2 markers and 2 regions are drawn as in ``shapley_gain.py``, and
+`performance_shapley` plays marker x region (4 players) for the mean log density, with 5 folds and
+50 refitted resamples. What an interval should cover is the mean over fresh studies of the same
+size, estimated from studies played without refits (``target``; its standard error is ``sd`` over
+the root of the number of ``fresh`` studies). ``covers`` is the fraction of 95 % intervals that hold
+it, with its standard error; ``below`` and ``above`` are the fractions that lie wholly on one side
+of it. ``sd`` is the standard deviation of the estimate over studies, ``se`` the mean standard error
+of the intervals. ``fixed`` is the coverage of the intervals that resample stored predictions and
+keep the fitted models. Rows: the gain v(all) - v(none), and the value of the marker whose location
+matters, in the tumour centre. Studies are kept one by one in ``shapley_intervals.csv``, and a run
+plays those that are missing.
 
-    python benchmarks/calibration/shapley_intervals.py > benchmarks/calibration/shapley_intervals.txt
+    python benchmarks/calibration/shapley_intervals.py
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,12 +28,13 @@ from times_stats.attribution import performance_shapley
 from times_stats.resampling import assign_folds, spawn_rng
 from times_stats.simulate import simulate_study
 
-HORIZON, FOLDS, RESAMPLES = 36.0, 5, 400
+METRIC, HORIZON, FOLDS, RESAMPLES = "log_density", 36.0, 5, 400
 CASES = {"nothing": (0.0, 1.0), "level and location": (0.4, 2.0)}
-PLAYER = "M1 location"
+PLAYER = "M1 in tumour_centre"
+KEPT = Path(__file__).with_suffix(".csv")
 
 
-def one_study(effect: float, ratio: float, metric: str, refits: int, number: int) -> pd.DataFrame:
+def one_study(effect: float, ratio: float, refits: int, number: int) -> pd.DataFrame:
     """Simulate one study; rows gain and player."""
     study = simulate_study(
         effect=effect,
@@ -55,8 +58,8 @@ def one_study(effect: float, ratio: float, metric: str, refits: int, number: int
             rng=spawn_rng(number, "folds"),
         ),
         horizon=HORIZON,
-        game="level_location",
-        metric=metric,
+        game="marker_region",
+        metric=METRIC,
         n_resamples=RESAMPLES,
         n_refits=refits,
         seed=number,
@@ -69,39 +72,46 @@ def one_study(effect: float, ratio: float, metric: str, refits: int, number: int
     return pd.concat(rows)[columns]
 
 
+def keep_studies(path: Path, case: str, refits: int, numbers: range) -> None:
+    """Play the studies that the file does not hold yet, and append them."""
+    known = set()
+    if path.exists():
+        before = pd.read_csv(path)
+        known = {*before.loc[(before["truth"] == case) & (before["refits"] == refits), "study"]}
+    for number in numbers:
+        if number in known:
+            continue
+        started = time.process_time()
+        table = one_study(*CASES[case], refits, number)
+        table.insert(0, "seconds", time.process_time() - started)
+        for name, label in (("study", number), ("refits", refits), ("truth", case)):
+            table.insert(0, name, label)
+        table.round(6).to_csv(path, mode="a", header=not path.exists(), index_label="of")
+
+
 def main() -> None:
-    """Run the simulation and print its table."""
+    """Play what is missing, and print the table of what was played."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=120)
-    parser.add_argument("--fresh", type=int, default=600)
+    parser.add_argument("--studies", type=int, default=100)
+    parser.add_argument("--fresh", type=int, default=300)
     parser.add_argument("--refits", type=int, default=50)
-    parser.add_argument("--metrics", nargs="+", default=["log_density"])
+    parser.add_argument("--cases", nargs="+", default=[*CASES])
+    parser.add_argument("--keep", type=Path, default=KEPT)
     settings = parser.parse_args()
-    started = time.process_time()
+    for case in settings.cases:
+        keep_studies(settings.keep, case, settings.refits, range(settings.studies))
+        keep_studies(settings.keep, case, 0, range(100_000, 100_000 + settings.fresh))
+    kept = pd.read_csv(settings.keep)
     rows = []
-    for metric in settings.metrics:
-        for name, (effect, ratio) in CASES.items():
-            played = [
-                one_study(effect, ratio, metric, settings.refits, number)
-                for number in range(settings.studies)
-            ]
-            fresh = [
-                one_study(effect, ratio, metric, 0, 100_000 + number)
-                for number in range(settings.fresh)
-            ]
-            for row in ("gain", PLAYER):
-                found = pd.DataFrame([table.loc[row] for table in played])
-                means = np.array([table.loc[row, "estimate"] for table in fresh])
-                rows.append(summarise(found, means) | {"metric": metric, "truth": name, "of": row})
-    table = pd.DataFrame(rows)
-    first = ["metric", "truth", "of"]
+    for (case, row), table in kept.groupby(["truth", "of"], sort=False):
+        found, fresh = table[table["refits"] > 0], table[table["refits"] == 0]
+        rows.append({"truth": case, "of": row} | summarise(found, fresh["estimate"].to_numpy()))
     print(
-        f"163 patients, 2 markers, 2 regions; horizon {HORIZON:g} months, {FOLDS} folds,"
-        f" {settings.studies} studies of {settings.refits} refits and {settings.fresh} fresh ones a"
-        f" row; {(time.process_time() - started) / 60:.0f} CPU minutes of 1 process, load"
-        f" {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
+        f"163 patients, 2 markers, 2 regions; {METRIC} up to {HORIZON:g} months, {FOLDS} folds,"
+        f" {settings.refits} refits a study; {kept['seconds'].sum() / 2 / 60:.0f} CPU minutes of 1"
+        " process in all"
     )
-    print(table[[*first, *table.columns.drop(first)]].round(3).to_string(index=False))
+    print(pd.DataFrame(rows).round(3).to_string(index=False))
 
 
 def summarise(found: pd.DataFrame, fresh: np.ndarray) -> dict:
@@ -110,6 +120,8 @@ def summarise(found: pd.DataFrame, fresh: np.ndarray) -> dict:
     covers = (found["refit_lower"] <= target) & (target <= found["refit_upper"])
     fixed = (found["lower"] <= target) & (target <= found["upper"])
     return {
+        "studies": len(found),
+        "fresh": len(fresh),
         "target": target,
         "sd": fresh.std(ddof=1),
         "se": found["refit_se"].mean(),

@@ -68,8 +68,7 @@ def performance_shapley(
     censoring weights; a cross-validated partial likelihood would not split over patients, so
     that it could not be resampled.
 
-    No interaction is estimated: the difference between boosted models of different depth also
-    measures non-linearity, and any interaction with cohort or stage.
+    The ridge is a sum over columns, so no interaction is in these values: see `interaction_gain`.
 
     Parameters
     ----------
