@@ -7,8 +7,9 @@ linear, steps, U-shaped) or holds a product of two regions or two markers. `inte
 default). Each gain is the mean over studies, times 1,000, with its Monte Carlo standard error in
 brackets; ``sd`` and ``se`` are the spread of the gain of all interactions over studies and its mean
 standard error within one, ``above 0`` the fraction of studies in which its interval is above 0, and
-``v`` the performance of the additive model. The last row is a warning: with 50 rounds, learning
-main effects in fewer rounds counts as interaction. Studies are kept one by one in
+``v`` the performance of the additive model. ``markers`` is the difference between ``all`` and
+``regions``, which `interaction_gain` does not offer. The last row is a warning: with 50 rounds,
+learning main effects in fewer rounds counts as interaction. Studies are kept one by one in
 ``interaction_gain.csv``, and a run plays those that are missing.
 
     python benchmarks/calibration/interaction_gain.py
@@ -86,12 +87,15 @@ def one_study(truth: str, metric: str, rounds: int, number: int) -> dict:
         seed=number,
     )
     gains = result.gains.set_index("between")
+    value = result.performance.set_index("interacting")["value"]
     return {
         "truth": truth,
         "metric": metric,
         "rounds": rounds,
         "study": number,
-        **gains["estimate"].to_dict(),
+        "regions": gains.loc["regions", "estimate"],
+        "markers": value["all"] - value["regions"],
+        "all": gains.loc["all", "estimate"],
         "lower": gains.loc["all", "lower"],
         "se": gains.loc["all", "se"],
         "v": result.performance["value"].iloc[0],

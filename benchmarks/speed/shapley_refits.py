@@ -1,11 +1,13 @@
 """How long the refits of a performance game take, and how much of it the transform was.
 
 330 patients, 90 columns, 5 outer folds: `performance_shapley`, level against location, for the mean
-log density, with 200 refitted resamples. Each refit learns the Yeo-Johnson powers of all columns
-and levels in each of its training sets, and fits every coalition there. The same game is then
-played with 20 refits twice: as it is, and with the powers that scikit-learn's `PowerTransformer`
-finds by scipy's search, one column after another. CPU seconds of one process; compiled loops are
-loaded before the clock starts, and the first call of each design is not counted.
+log density, with refitted resamples. Each refit learns the Yeo-Johnson powers of all columns and
+levels in each of its training sets, and fits every coalition there: 64 of 6 players, 1,024 of 10.
+``a refit`` is the whole, ``transform`` what learning and applying the powers takes of it, measured
+apart on the training sets of the first refits; ``by scipy`` the same with the powers that
+scikit-learn's `PowerTransformer` finds by scipy's search, one column after another. ``200 refits``
+is 201 times ``a refit``. CPU seconds of one process; compiled loops are loaded before the clock
+starts.
 
     python benchmarks/speed/shapley_refits.py > benchmarks/speed/shapley_refits.txt
 """
@@ -24,10 +26,11 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 from times_stats.attribution import PerformanceShapley, performance_shapley
 from times_stats.resampling import assign_folds, spawn_rng
 from times_stats.rivals import transforms
+from times_stats.rivals.transforms import learn_transform
 from times_stats.rivals.yeo_johnson import PoweredScaler, take_powers
 from times_stats.simulate import simulate_study
 
-N, FOLDS, HORIZON, FEW = 330, 5, 36.0, 20
+N, FOLDS, HORIZON, FEW = 330, 5, 36.0, 2
 DESIGNS = {"3 markers x 30 regions": (3, 30), "5 markers x 18 regions": (5, 18)}
 
 
@@ -71,36 +74,59 @@ def learn_power_by_scipy(values: np.ndarray) -> tuple[PoweredScaler, np.ndarray]
     return PoweredScaler(powers, scaler), np.ones(len(powers), dtype=np.bool_)
 
 
+def transform_seconds(data: tuple, n_refits: int) -> tuple[float, np.ndarray]:
+    """CPU seconds a refit for transforms alone, and what they give."""
+    features, _, folds = data
+    levels = features.T.groupby(level="marker").mean().T
+    found, spent = [], 0.0
+    for number in range(n_refits):
+        rows = np.sort(spawn_rng(1, "shapley", "refit", number).integers(N, size=N))
+        for fold in range(FOLDS):
+            train = rows[folds[0, rows] != fold]
+            for frame in (features, levels):
+                every = np.ones(frame.shape[1], dtype=np.bool_)
+                started = time.process_time()
+                state = learn_transform(frame.iloc[train], gaussianise=every, rescale=every)
+                found.append(state.apply(frame.to_numpy()).ravel())
+                spent += time.process_time() - started
+    return spent / n_refits, np.concatenate(found)
+
+
 def main() -> None:
     """Play the games and print their times."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--refits", type=int, default=200)
+    parser.add_argument("--refits", type=int, nargs=2, default=[200, 0], help="for each design")
     settings = parser.parse_args()
     rows = []
     load = os.getloadavg()[0]
-    for name, size in DESIGNS.items():
+    for (name, size), n_refits in zip(DESIGNS.items(), settings.refits, strict=True):
         data = simulate(*size)
-        play(data, 0)
-        all_refits, result = play(data, settings.refits)
-        few, own = play(data, FEW)
+        transform_seconds(data, 1)
+        if n_refits:
+            play(data, 0)
+        seconds, result = play(data, n_refits)
+        own, values = transform_seconds(data, FEW)
         with mock.patch.object(transforms, "_learn_power", learn_power_by_scipy):
-            by_scipy, other = play(data, FEW)
-        apart = (own.players["refit_se"] - other.players["refit_se"]).abs().max()
+            scipy, other = transform_seconds(data, FEW)
+        a_refit = seconds / (n_refits + 1)
         rows.append(
             {
                 "columns": name,
                 "players": len(result.players),
-                "fits": 2 ** len(result.players) * FOLDS * (settings.refits + 1),
-                f"{settings.refits} refits": round(all_refits),
-                f"{FEW} refits": round(few, 1),
-                f"{FEW} by scipy": round(by_scipy, 1),
-                "ratio": round(by_scipy / few, 1),
-                "largest difference of se": f"{apart:.0e}",
+                "refits": n_refits,
+                "a refit": round(a_refit, 2),
+                "transform": round(own, 3),
+                "by scipy": round(scipy, 2),
+                "ratio": round(scipy / own),
+                "200 refits": round(201 * a_refit),
+                "with scipy": round(201 * (a_refit - own + scipy)),
+                "largest difference": f"{np.abs(values - other).max():.0e}",
             }
         )
     print(
         f"{N} patients, 90 columns, {FOLDS} folds; CPU seconds of one process, load"
-        f" {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end of 2 cores\n"
+        f" {load:.0f} at the start and {os.getloadavg()[0]:.0f} at the end on {os.cpu_count()}"
+        " cores\n"
     )
     print(pd.DataFrame(rows).to_string(index=False))
 
