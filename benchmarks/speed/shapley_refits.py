@@ -95,11 +95,11 @@ def transform_seconds(data: tuple, n_refits: int) -> tuple[float, np.ndarray]:
 def main() -> None:
     """Play the games and print their times."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--refits", type=int, nargs=2, default=[200, 0], help="for each design")
+    parser.add_argument("--refits", type=int, nargs="+", default=[200, 0], help="for each design")
     settings = parser.parse_args()
     rows = []
     load = os.getloadavg()[0]
-    for (name, size), n_refits in zip(DESIGNS.items(), settings.refits, strict=True):
+    for (name, size), n_refits in zip(DESIGNS.items(), settings.refits, strict=False):
         data = simulate(*size)
         transform_seconds(data, 1)
         if n_refits:

@@ -285,12 +285,11 @@ def _levels_and_locations(
     """Return the columns of the rung of all regions, with marker and part of each."""
     regions, plain_regions = _transform(data.values, train)
     levels, plain_levels = _transform(data.levels, train)
-    at = {column: k for k, column in enumerate(data.values.columns.to_list())}
-    level_at = {name: k for k, name in enumerate(data.levels.columns.to_list())}
-    contrasts = (
-        regions[:, [at[column] for column in data.contrast_columns]]
-        - levels[:, [level_at[marker] for marker, _ in data.contrast_columns]]
-    )
-    pairs = [(str(name).removesuffix(ALL_IMAGES), LEVEL) for name in level_at]
+    at = {(str(c[0]), str(c[1])): k for k, c in enumerate(data.values.columns.to_list())}
+    level_at = {str(name): k for k, name in enumerate(data.levels.columns.to_list())}
+    own = np.array([at[column] for column in data.contrast_columns])
+    of_marker = np.array([level_at[marker] for marker, _ in data.contrast_columns])
+    contrasts = regions[:, own] - levels[:, of_marker]
+    pairs = [(name.removesuffix(ALL_IMAGES), LEVEL) for name in level_at]
     pairs += [(marker, LOCATION) for marker, _ in data.contrast_columns]
     return np.hstack([levels, contrasts]), pairs, plain_regions | plain_levels
