@@ -324,6 +324,25 @@ def test_three_regions_give_a_location_of_two_columns():
     assert designs[0].columns_of(np.array([False, True])).tolist() == [False, True, True]
 
 
+def test_columns_of_level_and_location_are_those_of_the_ladder():
+    X, y, folds = study(regions=("core", "front", "rim"))
+    X["B", "rim"] += 1e6  # has no usable power
+    players = find_players(
+        X, game="level_location", levels=None, stages=None, cohort=None, tumour_region="core"
+    )
+    time, event = y["time"].to_numpy(), y["event"].to_numpy()
+    designs, plain = design_folds(
+        players, time=time, event=event, rows=np.arange(len(y)), folds=folds
+    )
+    fold = designs[0]
+    ladder, plain_ladder = players.data.build_designs(fold.train)
+    rung = ladder["all_regions"].X.to_numpy()
+    own = (rung - rung[fold.train].mean(axis=0)) / rung[fold.train].std(axis=0)
+    np.testing.assert_allclose(fold.X, own, atol=1e-9)
+    assert plain_ladder == {"B"}
+    assert plain == {"B"}
+
+
 def test_stage_and_cohort_are_always_in(data):
     X, y, folds = data
     rng = spawn_rng(3, "stage")

@@ -30,8 +30,9 @@ def learn(X, gaussianise=True, rescale=True):
 
 def test_continuous_columns_are_those_of_scikit_learn():
     X = table().to_numpy()
-    np.testing.assert_array_equal(
-        learn(table()).apply(X), PowerTransformer(method="yeo-johnson").fit_transform(X)
+    # scipy searches the power to some 1e-7
+    np.testing.assert_allclose(
+        learn(table()).apply(X), PowerTransformer(method="yeo-johnson").fit_transform(X), atol=1e-6
     )
 
 
@@ -103,7 +104,7 @@ def test_columns_without_a_usable_power_are_standardised_and_named(column):
     found = state.apply(X.to_numpy())
     np.testing.assert_allclose(found[:, 4], (column - column.mean()) / column.std(), atol=1e-5)
     np.testing.assert_allclose(
-        found[:, :4], PowerTransformer().fit_transform(X.to_numpy()[:, :4]), atol=1e-9
+        found[:, :4], PowerTransformer().fit_transform(X.to_numpy()[:, :4]), atol=1e-6
     )
 
 

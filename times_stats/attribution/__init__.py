@@ -6,6 +6,8 @@ from times_stats._lazy import attach
 
 _EXPORTS = {
     "explain_marker_model": "times_stats.attribution.explanation",
+    "InteractionGain": "times_stats.attribution.interactions",
+    "interaction_gain": "times_stats.attribution.interactions",
     "OffSupport": "times_stats.attribution.off_support",
     "off_support_fraction": "times_stats.attribution.off_support",
     "PerformanceShapley": "times_stats.attribution.performance_result",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from times_stats._checks import Faults, name_rows
 from times_stats._typing import BoolArray, FloatArray, IntArray
-from times_stats.attribution.rungs import ALL_REGIONS, LadderData, choose_patients, collect_ladder
+from times_stats.attribution.rungs import LadderData, choose_patients, collect_ladder
 from times_stats.attribution.unplayable import UnplayableError
 from times_stats.errors import InputError
 from times_stats.features.matrix import ALL_IMAGES, complete_markers, marker_levels
@@ -251,34 +251,45 @@ def _columns(
     players: Players, data: LadderData, train: IntArray
 ) -> tuple[FloatArray, IntArray, set[str]]:
     index = {pair: k for k, pair in enumerate(zip(players.markers, players.parts, strict=True))}
-    always = [data.cohort_steps, data.stage_steps]
-    n_weak = sum(block.shape[1] for block in always)
-    plain: set[str] = set()
+    weak = np.hstack(
+        [data.cohort_steps.to_numpy(np.float64), data.stage_steps.to_numpy(np.float64)]
+    )
     if players.game == "marker_region":
-        table = pd.concat(always, axis=1)
-        raw = data.values
-        own = [index[str(column[0]), str(column[1])] for column in raw.columns.to_list()]
-        every = np.ones(raw.shape[1], dtype=np.bool_)
-        state = learn_transform(raw.iloc[train], gaussianise=every, rescale=every)
-        plain = {str(column[0]) for column in state.standardised_only if isinstance(column, tuple)}
-        standardised = state.apply(raw.to_numpy(dtype=np.float64))
+        standardised, plain = _transform(data.values, train)
+        own = [index[str(column[0]), str(column[1])] for column in data.values.columns.to_list()]
     else:
-        designs, plain = data.build_designs(train)
-        staged = f"stage_{ALL_REGIONS}"
-        design = designs[staged if staged in designs else ALL_REGIONS]
-        table, raw = design.X.iloc[:, :n_weak], design.X.iloc[:, n_weak:]
-        own = [index[_player_of(str(column))] for column in raw.columns]
+        raw, pairs, plain = _levels_and_locations(data, train)
+        own = [index[pair] for pair in pairs]
         every = np.ones(raw.shape[1], dtype=np.bool_)
-        state = learn_transform(raw.iloc[train], gaussianise=~every, rescale=every)
-        standardised = state.apply(raw.to_numpy(dtype=np.float64))
-    weak = table.to_numpy(dtype=np.float64)
+        state = learn_transform(pd.DataFrame(raw[train]), gaussianise=~every, rescale=every)
+        standardised = state.apply(raw)
     weak = weak - weak[train].mean(axis=0)
     X = np.hstack([weak, np.where(np.isnan(standardised), 0.0, standardised)])
-    return X, np.array([_ALWAYS_IN] * n_weak + own, dtype=np.int64), plain
+    return X, np.array([_ALWAYS_IN] * weak.shape[1] + own, dtype=np.int64), plain
 
 
-def _player_of(column: str) -> tuple[str, str]:
-    kind, _, rest = column.partition(":")
-    if kind == LEVEL:
-        return rest.removesuffix(ALL_IMAGES), LEVEL
-    return rest.rpartition(":")[0], LOCATION
+def _transform(frame: pd.DataFrame, train: IntArray) -> tuple[FloatArray, set[str]]:
+    """Return the transformed columns and the markers without a usable power."""
+    values = frame.to_numpy(dtype=np.float64)
+    every = np.ones(values.shape[1], dtype=np.bool_)
+    # labels of rows are not needed, and slow to carry in every fold of every resample
+    training = pd.DataFrame(values[train], columns=frame.columns)
+    state = learn_transform(training, gaussianise=every, rescale=every)
+    plain = {str(c[0] if isinstance(c, tuple) else c) for c in state.standardised_only}
+    return state.apply(values), plain
+
+
+def _levels_and_locations(
+    data: LadderData, train: IntArray
+) -> tuple[FloatArray, list[tuple[str, str]], set[str]]:
+    """Return the columns of the rung of all regions, with marker and part of each."""
+    regions, plain_regions = _transform(data.values, train)
+    levels, plain_levels = _transform(data.levels, train)
+    at = {(str(c[0]), str(c[1])): k for k, c in enumerate(data.values.columns.to_list())}
+    level_at = {str(name): k for k, name in enumerate(data.levels.columns.to_list())}
+    own = np.array([at[column] for column in data.contrast_columns])
+    of_marker = np.array([level_at[marker] for marker, _ in data.contrast_columns])
+    contrasts = regions[:, own] - levels[:, of_marker]
+    pairs = [(name.removesuffix(ALL_IMAGES), LEVEL) for name in level_at]
+    pairs += [(marker, LOCATION) for marker, _ in data.contrast_columns]
+    return np.hstack([levels, contrasts]), pairs, plain_regions | plain_levels

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import PowerTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
+from times_stats.rivals.yeo_johnson import PoweredScaler, likeliest_powers, take_powers
 
-_POWER_BOUNDS = (-4.0, 6.0)
 _LARGEST = 1e40
 _SD_TOLERANCE = 0.01
 
@@ -25,14 +25,14 @@ class ColumnTransform:
     columns : tuple
         Column labels.
     steps : tuple of (int array, transformer)
-        Positions of columns and the fitted scikit-learn transformer they go through; columns in no
-        step, those without variation in training, become 0.
+        Positions of columns and the fitted transformer they go through; columns in no step, those
+        without variation in training, become 0.
     standardised_only : tuple
         Columns that were to get a power and did not, because no usable one was found.
     """
 
     columns: tuple[object, ...]
-    steps: tuple[tuple[IntArray, PowerTransformer | StandardScaler], ...]
+    steps: tuple[tuple[IntArray, PoweredScaler | StandardScaler], ...]
     standardised_only: tuple[object, ...]
 
     def apply(self, values: FloatArray) -> FloatArray:
@@ -55,9 +55,10 @@ def learn_transform(
 ) -> ColumnTransform:
     """Learn the transform of each column from training patients.
 
-    Columns of `gaussianise` with more than two distinct values go through scikit-learn's
-    `PowerTransformer` (Yeo-Johnson, then standardised), the other columns of `rescale` through
-    `StandardScaler`, the rest are centred. A column without variation becomes 0.
+    Columns of `gaussianise` with more than two distinct values get the most likely Yeo-Johnson
+    power and are then standardised (what scikit-learn's `PowerTransformer` does, to the digits to
+    which its search finds the power), the other columns of `rescale` are standardised, the rest
+    centred. A column without variation becomes 0.
 
     The most likely power is unusable for a column that lies many standard deviations from 0 (1,000
     give or take 1 asks for an extreme power, and rounding then makes the column constant) or
@@ -119,26 +120,25 @@ def learn_transform(
     )
 
 
-def _learn_power(values: FloatArray) -> tuple[PowerTransformer, BoolArray]:
+def _learn_power(values: FloatArray) -> tuple[PoweredScaler, BoolArray]:
     """Fit the power of the columns that have a usable one; return the fit and which they are."""
-    power = PowerTransformer(method="yeo-johnson", standardize=True)
-    if not values.shape[1]:
-        return power, np.zeros(0, dtype=np.bool_)
-    # powers tried on the way may overflow; a bad final one is refused by what it does to the data
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        standardised = _spread_is_one(power, values)
-    low, high = _POWER_BOUNDS
-    usable: BoolArray = (power.lambdas_ >= low) & (power.lambdas_ <= high) & standardised
-    if usable.any() and not usable.all():
-        power.fit(values[:, usable])
-    return power, usable
+    powers = likeliest_powers(values)
+    usable: BoolArray = np.isfinite(powers)
+    scaler = StandardScaler()
+    # a power that rounding or overflow spoils is refused by what it does to the data
+    with np.errstate(over="ignore", invalid="ignore"):
+        powered = take_powers(values[:, usable], powers[usable])
+        usable[usable] = _spread_is_one(scaler, powered)
+    if usable.any():
+        scaler.fit(take_powers(values[:, usable], powers[usable]))
+    return PoweredScaler(powers[usable], scaler), usable
 
 
-def _spread_is_one(transformer: PowerTransformer | StandardScaler, values: FloatArray) -> BoolArray:
-    """Fit the transformer; return whether each training column has standard deviation 1 then."""
+def _spread_is_one(scaler: StandardScaler, values: FloatArray) -> BoolArray:
+    """Fit the scaler; return whether each training column has standard deviation 1 then."""
     if not values.shape[1]:
         return np.zeros(0, dtype=np.bool_)
-    spread = np.nanstd(transformer.fit_transform(values), axis=0)
+    spread = np.nanstd(scaler.fit_transform(values), axis=0)
     standardised: BoolArray = np.abs(spread - 1.0) < _SD_TOLERANCE
     return standardised
 
