@@ -18,6 +18,7 @@ _EXPORTS = {
     "net_benefit": "times_stats.evaluation.decision",
     "Prediction": "times_stats.evaluation.comparison",
     "compare": "times_stats.evaluation.comparison",
+    "optimism": "times_stats.evaluation.apparent",
 }
 __all__ = [*_EXPORTS]
 

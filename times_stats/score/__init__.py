@@ -15,6 +15,8 @@ _EXPORTS = {
     "pool_random_effects": "times_stats.score.tiles",
     "pool_shrunken": "times_stats.score.tiles",
     "TimesScore": "times_stats.score.times_score",
+    "ScoresOfLeftOutCohorts": "times_stats.score.left_out",
+    "evaluate_left_out_cohorts": "times_stats.score.left_out",
 }
 __all__ = [*_EXPORTS]
 

@@ -24,6 +24,7 @@ from times_stats.boosting.evidence import (
     out_of_fold_margin_variance,
 )
 from times_stats.boosting.marker_model import MarkerModel
+from times_stats.boosting.tuning import Candidates, Tuning, tune
 from times_stats.errors import DataWarning, InputError
 from times_stats.score.marker_table import pooled_table
 from times_stats.score.pooling import (
@@ -55,8 +56,8 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
 
     Standard errors allow for correlated errors of the markers, which learn from the same outcomes.
     For ``survival:cox`` they hold the variance of the log baseline hazard at the horizon, which
-    all markers share and no number of markers averages out. For ``binary:logistic`` nothing is
-    added: the intercept is part of the margin, and its own variance is left out. They speak of the
+    all markers share and no number of markers averages out. For ``binary:logistic`` and
+    ``survival:aft`` nothing is added: their intercept's own variance is left out. They speak of the
     training set that might have been drawn, not of tiles; ``benchmarks/coverage/score_interval.py``
     prints their coverage.
 
@@ -65,6 +66,11 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     model : MarkerModel, optional
         Template of the marker models; the default `MarkerModel` if left out.
     pooling : {"shrunken", "random_effects"}, default "shrunken"
+    tuning : "default", sequence of mapping, or None, default None
+        Parameters of the marker models to choose from, once for all markers and folds, by held-out
+        log-likelihood on the folds of the cross-fit (`boosting.tune`). None keeps the template:
+        tuning moved neither concordance nor calibration enough to pay for its time
+        (``benchmarks/coverage/tuning.py`` prints the table).
     horizon : float
         Months.
     n_folds : int, default 5
@@ -77,6 +83,8 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     crossfit_ : CrossFit
+    tuning_ : Tuning or None
+        Chosen parameters and the table of candidates; None without `tuning`.
     prior_ : VariancePrior
         Prior of the margin variance, one for all markers, learned on the training patients.
     uninformative_ : tuple of str
@@ -86,7 +94,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     baseline_variance_ : float
         Variance of the log baseline hazard at the horizon (Breslow, margins held fixed): mean over
         the fold models of the informative markers, times (K - 1) / K, since the K models of a
-        repeat together see all patients; 0 for ``binary:logistic``.
+        repeat together see all patients; 0 for ``binary:logistic`` and ``survival:aft``.
     error_correlation_ : ndarray, shape (n_markers, n_markers)
         Correlation of the markers' errors over repeats.
     tau_squared_ : float
@@ -117,6 +125,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         *,
         model: MarkerModel | None = None,
         pooling: Rule = "shrunken",
+        tuning: Candidates | None = None,
         horizon: float = 24.0,
         n_folds: int = 5,
         n_repeats: int = 5,
@@ -125,6 +134,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.model = model
         self.pooling = pooling
+        self.tuning = tuning
         self.horizon = horizon
         self.n_folds = n_folds
         self.n_repeats = n_repeats
@@ -168,18 +178,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         """
         if self.pooling not in RULES:
             raise InputError(f"pooling {self.pooling!r} is unknown: use one of {', '.join(RULES)}")
-        self.crossfit_: CrossFit = crossfit(
-            X,
-            y,
-            horizon=self.horizon,
-            model=self.model,
-            n_folds=self.n_folds,
-            n_repeats=self.n_repeats,
-            groups=groups,
-            folds=folds,
-            seed=self.seed,
-            jobs=self.jobs,
-        )
+        self._cross_fit(X, y, groups=groups, folds=folds)
         variance = out_of_fold_margin_variance(self.crossfit_).to_numpy()
         self.variance_df_ = float(self.crossfit_.n_repeats - 1)
         self.split_share_ = estimate_split_share(self.crossfit_)
@@ -279,6 +278,26 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "prior_")
+
+    def _cross_fit(
+        self, X: pd.DataFrame, y: pd.DataFrame, *, groups: object, folds: object
+    ) -> None:
+        """Cross-fit the template, or the best of the candidates that change it."""
+        options: dict[str, Any] = {
+            "horizon": self.horizon,
+            "model": self.model,
+            "n_folds": self.n_folds,
+            "n_repeats": self.n_repeats,
+            "groups": groups,
+            "folds": folds,
+            "seed": self.seed,
+            "jobs": self.jobs,
+        }
+        self.tuning_: Tuning | None = None
+        if self.tuning is None:
+            self.crossfit_: CrossFit = crossfit(X, y, **options)
+        else:
+            self.tuning_, self.crossfit_ = tune(X, y, candidates=self.tuning, **options)
 
     def _learn_prior(self, variance: FloatArray) -> VariancePrior:
         measured = variance[:, self.split_share_ > 0]
