@@ -64,7 +64,7 @@ def main() -> None:
         table.groupby(["data", "settings"], sort=False)[list(METRICS)].mean().round(3).to_string()
     )
     print(
-        "\nTuned less fixed (cox), paired; se over studies (hcc: none, the repeats share patients)"
+        "\nTuned less fixed (cox), paired; se over studies (none for hcc)"
     )
     print(paired(table).round(3).to_string())
     print("\nWhat was chosen")

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import log_ndtr
+from scipy.special import log_expit, log_ndtr
 
 from times_stats._typing import FloatArray, IntArray
 
@@ -40,7 +40,7 @@ def log_survival(z: FloatArray, *, distribution: FailureTimeDistribution) -> Flo
     if distribution == "normal":
         return np.asarray(log_ndtr(-z), dtype=np.float64)
     if distribution == "logistic":
-        return np.asarray(-np.logaddexp(0.0, z), dtype=np.float64)
+        return np.asarray(log_expit(-z), dtype=np.float64)
     return np.asarray(-np.exp(z), dtype=np.float64)
 
 
@@ -66,7 +66,7 @@ def log_density(z: FloatArray, *, distribution: FailureTimeDistribution) -> Floa
     if distribution == "normal":
         return np.asarray(-0.5 * z**2 - 0.5 * np.log(2 * np.pi), dtype=np.float64)
     if distribution == "logistic":
-        return np.asarray(z - 2 * np.logaddexp(0.0, z), dtype=np.float64)
+        return np.asarray(log_expit(z) + log_expit(-z), dtype=np.float64)
     return np.asarray(z - np.exp(z), dtype=np.float64)
 
 

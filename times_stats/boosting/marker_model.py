@@ -501,8 +501,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         if at_zero.any():
             raise InputError(
                 f"time is 0 for patient {name_rows(outcome.index[at_zero])}, and survival:aft "
-                "takes its logarithm: give the time in days (half a day where it was rounded down), "
-                "leave out patients censored at once, or use survival:cox"
+                "takes its logarithm: give half a day where the time was rounded down to 0, leave "
+                "out patients censored at once, or use survival:cox"
             )
         time, event, weight = time[order], event[order], weight[order]
         matrix = xgb.DMatrix(values[order], weight=weight, nthread=1)

@@ -121,8 +121,8 @@ def prepare(study: Study) -> Prepared:
     if study.score.objective == "survival:aft" and len(at_zero):
         faults.add(
             f"column 'time' is 0 for patient {name_rows(at_zero)}, and [score] objective = "
-            '"survival:aft" takes its logarithm: give the time in days, leave out patients '
-            'censored at once, or use "survival:cox"'
+            '"survival:aft" takes its logarithm: give half a day where the time was rounded down '
+            'to 0, leave out patients censored at once, or use "survival:cox"'
         )
     faults.raise_if_any()
     folds = assign_folds(
