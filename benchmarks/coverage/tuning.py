@@ -63,9 +63,7 @@ def main() -> None:
     print(
         table.groupby(["data", "settings"], sort=False)[list(METRICS)].mean().round(3).to_string()
     )
-    print(
-        "\nTuned less fixed (cox), paired; se over studies (none for hcc)"
-    )
+    print("\nTuned less fixed (cox), paired; se over studies (none for hcc)")
     print(paired(table).round(3).to_string())
     print("\nWhat was chosen")
     for data, counter in choices.items():

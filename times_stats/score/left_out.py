@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from times_stats._checks import as_survival_table, name_rows
-from times_stats._typing import FloatArray, IntArray
+from times_stats._typing import FloatArray
 from times_stats.boosting.calibration import complementary_log_log
 from times_stats.errors import DataWarning, InputError
 from times_stats.evaluation.discrimination import Pairs, harrell_pairs, risk_order, uno_pairs
@@ -130,9 +130,13 @@ def evaluate_left_out_cohorts(
     outcome, labels = _align(X, y, cohort)
     complete = _scoreable(X)
     _check_cohorts(outcome, labels, complete, min_events)
+    pairs = {
+        name: _pairs_of(outcome[(labels == name).to_numpy() & complete], name, concordance, score)
+        for name in sorted(labels.unique())
+    }
     rows, models = [], {}
     predicted = pd.Series(np.nan, index=X.index)
-    for name in sorted(labels.unique()):
+    for name, comparable in pairs.items():
         own = (labels == name).to_numpy()
         model = cast("TimesScore", clone(score))
         with warnings.catch_warnings():
@@ -143,7 +147,7 @@ def evaluate_left_out_cohorts(
             except InputError as error:
                 raise InputError([f"without cohort {name}: {f}" for f in error.faults]) from error
         predicted[own] = model.predict(X[own])
-        models[str(name)] = model
+        models[name] = model
         judged = own & complete
         risk = complementary_log_log(predicted[judged].to_numpy())
         rows.append(
@@ -158,12 +162,10 @@ def evaluate_left_out_cohorts(
                 **_judge(
                     outcome[judged],
                     risk,
-                    name=str(name),
-                    concordance=concordance,
-                    horizon=score.horizon,
+                    comparable,
                     n_resamples=n_resamples,
                     confidence_level=confidence_level,
-                    rng=spawn_rng(seed, "left-out cohort", str(name)),
+                    rng=spawn_rng(seed, "left-out cohort", name),
                 ),
                 "uninformative": ", ".join(model.uninformative_),
             }
@@ -225,10 +227,8 @@ def _check_cohorts(
 def _judge(
     outcome: pd.DataFrame,
     risk: FloatArray,
+    pairs: Pairs,
     *,
-    name: str,
-    concordance: Concordance,
-    horizon: float,
     n_resamples: int,
     confidence_level: float,
     rng: np.random.Generator,
@@ -238,10 +238,6 @@ def _judge(
     event = outcome["event"].to_numpy(dtype=np.int64)
     drawn = bootstrap_weights(time.size, n_resamples=n_resamples, rng=rng)
     weights = np.vstack([np.ones(time.size, dtype=np.int64), drawn])
-    try:
-        pairs = _pairs(time, event, concordance, horizon)
-    except InputError as error:
-        raise InputError([f"cohort {name}: {fault}" for fault in error.faults]) from error
     multiplicity = weights.astype(np.float64)
     right = _quadratic(pairs, multiplicity, risk_order(risk, pairs.rows))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -254,11 +250,19 @@ def _judge(
     return found
 
 
-def _pairs(time: FloatArray, event: IntArray, concordance: Concordance, horizon: float) -> Pairs:
+def _pairs_of(
+    outcome: pd.DataFrame, name: str, concordance: Concordance, score: TimesScore
+) -> Pairs:
+    """Return the comparable pairs of one cohort, before any score is made."""
+    time = outcome["time"].to_numpy(dtype=np.float64)
+    event = outcome["event"].to_numpy(dtype=np.int64)
     if concordance == "harrell":
         return harrell_pairs(time, event)
-    censoring = check_horizon(time, event, horizon=horizon)
-    return uno_pairs(time, event, censoring, horizon=horizon)
+    try:
+        censoring = check_horizon(time, event, horizon=score.horizon)
+    except InputError as error:
+        raise InputError([f"cohort {name}: {fault}" for fault in error.faults]) from error
+    return uno_pairs(time, event, censoring, horizon=score.horizon)
 
 
 def _quadratic(pairs: Pairs, weights: FloatArray, scores: FloatArray) -> FloatArray:
