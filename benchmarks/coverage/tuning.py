@@ -69,7 +69,8 @@ def main() -> None:
     for data, counter in choices.items():
         print(f"{data}: " + "; ".join(f"{what} in {n}" for what, n in counter.most_common()))
     print(
-        f"\nmiss: |log slope|, slopes below .1 counted as .1; {clock.process_time() - started:.0f} s"
+        "\nslope: of the score; miss: |log slope|, slopes below .1 counted as .1; marker_slope: mean "
+        f"slope\nof the markers' own models. {clock.process_time() - started:.0f} s of one core"
     )
 
 

@@ -305,7 +305,9 @@ def _patient_means(values: FloatArray, position: IntArray, n_patients: int) -> F
     known = ~np.isnan(values)
     count = np.bincount(position[known], minlength=n_patients)
     total = np.bincount(position[known], weights=values[known], minlength=n_patients)
-    return np.divide(total, count, out=np.full(n_patients, np.nan), where=count > 0)
+    means = np.full(n_patients, np.nan)
+    np.divide(total, count, out=means, where=count > 0)
+    return means
 
 
 def _sorted_groups(features: pd.DataFrame, groups: object) -> Any:

@@ -111,7 +111,8 @@ def evaluate_left_out_cohorts(
     >>> ids = [f"p{i:03d}" for i in range(120)]
     >>> columns = pd.MultiIndex.from_product([["CD8"], ["adjacent", "tumour"]])
     >>> X = pd.DataFrame(rng.normal(size=(120, 2)), index=ids, columns=columns)
-    >>> y = pd.DataFrame({"time": rng.exponential(20 * np.exp(-X.iloc[:, 1])), "event": 1})
+    >>> time = rng.exponential(20 * np.exp(-X.iloc[:, 1]))
+    >>> y = pd.DataFrame({"time": time, "event": 1}, index=ids)
     >>> cohort = pd.Series(np.repeat(["A", "B"], 60), index=ids)
     >>> score = TimesScore(horizon=12.0, n_folds=2, n_repeats=2)
     >>> found = evaluate_left_out_cohorts(score, X, y, cohort=cohort, n_resamples=50)
@@ -243,7 +244,7 @@ def _judge(
     with np.errstate(divide="ignore", invalid="ignore"):
         ranked = right / _quadratic(pairs, multiplicity, np.ones_like(pairs.weights))
     slopes = efron_slopes(time, event, risk, multiplicity)
-    found = {}
+    found: dict[str, float] = {}
     for what, values in (("concordance", ranked), ("calibration_slope", slopes)):
         lower, upper = _interval(values[1:], confidence_level)
         found |= {what: float(values[0]), f"{what}_lower": lower, f"{what}_upper": upper}
