@@ -69,8 +69,8 @@ def main() -> None:
     for data, counter in choices.items():
         print(f"{data}: " + "; ".join(f"{what} in {n}" for what, n in counter.most_common()))
     print(
-        "\nslope: of the score; miss: |log slope|, slopes below .1 counted as .1; marker_slope: mean "
-        f"slope\nof the markers' own models. {clock.process_time() - started:.0f} s of one core"
+        "\nslope: of the score; miss: |log slope|, slopes below .1 counted as .1; marker_slope:"
+        f"\nmean slope of the markers' own models. {clock.process_time() - started:.0f} s of one core"
     )
 
 
