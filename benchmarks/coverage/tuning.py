@@ -70,7 +70,7 @@ def main() -> None:
         print(f"{data}: " + "; ".join(f"{what} in {n}" for what, n in counter.most_common()))
     print(
         "\nslope: of the score; miss: |log slope|, slopes below .1 counted as .1; marker_slope:"
-        f"\nmean slope of the markers' own models. {clock.process_time() - started:.0f} s of one core"
+        f"\nmean slope of the markers' own models. {clock.process_time() - started:.0f} s, one core"
     )
 
 
