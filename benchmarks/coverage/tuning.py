@@ -1,5 +1,7 @@
 """Does tuning the marker models help? Fixed defaults, tuned models and AFT, on patients left out.
 
+``slope`` is that of the score, ``marker_slope`` the mean slope of the markers' own models.
+
 python benchmarks/coverage/tuning.py > benchmarks/coverage/tuning.txt
 """
 
@@ -63,15 +65,14 @@ def main() -> None:
     print(
         table.groupby(["data", "settings"], sort=False)[list(METRICS)].mean().round(3).to_string()
     )
-    print("\nTuned less fixed (cox), paired; se over studies (none for hcc)")
+    print("\nTuned less fixed (cox), paired; se over studies", end=" ")
+    print("(hcc: none, the repeats share patients)")
     print(paired(table).round(3).to_string())
     print("\nWhat was chosen")
     for data, counter in choices.items():
         print(f"{data}: " + "; ".join(f"{what} in {n}" for what, n in counter.most_common()))
-    print(
-        "\nslope: of the score; miss: |log slope|, slopes below .1 counted as .1; marker_slope:"
-        f"\nmean slope of the markers' own models. {clock.process_time() - started:.0f} s, one core"
-    )
+    seconds = clock.process_time() - started
+    print(f"\nmiss: |log slope|, slopes below .1 counted as .1; {seconds:.0f} s")
 
 
 def simulated(
