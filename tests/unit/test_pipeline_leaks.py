@@ -89,7 +89,8 @@ def test_sealed_when_nothing_leaks(data):
 @pytest.mark.parametrize("objective", ["survival:cox", "survival:aft"])
 def test_tuning_inside_the_training_set_leaks_nothing(objective, data, monkeypatch):
     # The choice is compared, not the size of the models: a small space is enough.
-    monkeypatch.setattr(tuning, "_ROUNDS", (5, 20))
+    for name, values in (("_ROUNDS", (5, 20)), ("_DEPTHS", (1,)), ("_SCALES", (0.7, 1.0))):
+        monkeypatch.setattr(tuning, name, values)
     settings = dataclasses.replace(TUNED, objective=objective)
     assert moved(data, settings) == set()
 
