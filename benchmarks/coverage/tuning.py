@@ -40,7 +40,7 @@ SIGNALS = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "cox, fixed": {},
     "cox, tuned": {"tuning": "default"},
-    "aft normal": {"model": MarkerModel(objective="survival:aft")},
+    "aft normal": {"model": MarkerModel(objective="survival:aft", aft_distribution="normal")},
     "aft extreme": {"model": MarkerModel(objective="survival:aft", aft_distribution="extreme")},
 }
 

@@ -148,7 +148,7 @@ def test_larger_is_earlier_and_treeshap_adds_up():
     )
     p = model.predict_event_probability(X, horizon=24.0)
     z = np.log(24.0) - (model.base_value_ - margin)
-    np.testing.assert_allclose(p, scipy.stats.norm.cdf(z), rtol=1e-9)
+    np.testing.assert_allclose(p, scipy.stats.gumbel_l.cdf(z), rtol=1e-9)
     assert model.baseline_ is None
     assert (model.predict_event_probability(X, horizon=36.0) > p).all()
 
@@ -180,7 +180,7 @@ def test_smallest_leaf_counts_events_whatever_the_scale():
     config = json.loads(model.booster_.save_config())
     loss = config["learner"]["objective"]["aft_loss_param"]
     assert (loss["aft_loss_distribution"], float(loss["aft_loss_distribution_scale"])) == (
-        "normal",
+        "extreme",
         2,
     )
 

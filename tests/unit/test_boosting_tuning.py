@@ -119,7 +119,7 @@ def test_the_crossfit_is_that_of_the_chosen_parameters_on_the_same_folds():
 
 
 @pytest.mark.parametrize(
-    ("objective", "count"), [("survival:cox", 6), ("survival:aft", 9), ("binary:logistic", 6)]
+    ("objective", "count"), [("survival:cox", 6), ("survival:aft", 12), ("binary:logistic", 6)]
 )
 def test_default_space(objective, count):
     candidates = default_candidates(objective)
@@ -142,7 +142,7 @@ def test_scale_of_aft_follows_the_data():
             features,
             y,
             candidates=[{"aft_scale": 0.5}, {"aft_scale": 1.0}, {"aft_scale": 1.8}],
-            model=MarkerModel(objective="survival:aft", n_rounds=5),
+            model=MarkerModel(objective="survival:aft", aft_distribution="normal", n_rounds=5),
             horizon=HORIZON,
             n_folds=2,
             n_repeats=1,

@@ -99,12 +99,12 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
     region_interaction : bool, default True
         False keeps the regions apart: no tree splits on two of them, so the margin is a sum of
         one function of each region.
-    aft_distribution : {"normal", "logistic", "extreme"}, default "normal"
-        Error of ``survival:aft``: T is log-normal, log-logistic or Weibull.
+    aft_distribution : {"extreme", "normal", "logistic"}, default "extreme"
+        Error of ``survival:aft``: T is Weibull, log-normal or log-logistic.
     aft_scale : float, default 1.0
         Scale of that error, fixed. With ``extreme`` the margin divided by the scale is a
-        log-hazard; ``reg_lambda`` and ``min_child_weight`` count hessians, which grow as
-        ``1 / aft_scale ** 2``.
+        log-hazard, so by default its units are those of ``survival:cox``; ``reg_lambda`` and
+        ``min_child_weight`` count hessians, which grow as ``1 / aft_scale ** 2``.
     seed : int, default 0
         Passed to XGBoost; with neither rows nor columns sampled it changes nothing.
     min_events : int, default 5
@@ -157,7 +157,7 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         censoring_strata: Sequence[str] = (),
         monotone_constraints: Mapping[str, int] | None = None,
         region_interaction: bool = True,
-        aft_distribution: FailureTimeDistribution = "normal",
+        aft_distribution: FailureTimeDistribution = "extreme",
         aft_scale: float = 1.0,
         seed: int = 0,
         min_events: int = 5,

@@ -33,7 +33,7 @@ TUNABLE = (
 )
 _ROUNDS = (25, 50, 100)
 _DEPTHS = (1, 2)
-_SCALES = (0.7, 1.0, 1.4)
+_SCALES = (0.7, 1.0, 1.4, 2.0)
 _SAME = 1e-6  # log-likelihoods nearer than this are tied: trees compute in single precision
 _SMALLEST_PROBABILITY = 1e-12
 
@@ -68,7 +68,7 @@ def default_candidates(objective: str) -> list[dict[str, Any]]:
     -------
     list of dict
         25, 50 or 100 rounds of depth 1 or 2; for ``survival:aft`` 25, 50 or 100 rounds of a scale
-        of .7, 1 or 1.4.
+        of .7, 1, 1.4 or 2.
 
     Examples
     --------

@@ -37,7 +37,7 @@ class ScoreSettings:
     markers, regions : tuple of str or None
         What is analysed; None for everything the measurements hold.
     objective : str
-        ``survival:cox``, ``survival:aft`` (log-normal times) or ``binary:logistic`` (at the
+        ``survival:cox``, ``survival:aft`` (Weibull times) or ``binary:logistic`` (at the
         horizon).
     tuning : bool
         Choose the size of the marker models anew in each training set, the outer ones included.
