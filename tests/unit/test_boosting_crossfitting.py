@@ -42,7 +42,7 @@ def arrays(fit):
     return [fit.margin.to_numpy(), fit.probability.to_numpy(), fit.attribution.to_numpy()]
 
 
-BOTH = pytest.mark.parametrize("objective", ["survival:cox", "binary:logistic"])
+BOTH = pytest.mark.parametrize("objective", ["survival:cox", "survival:aft", "binary:logistic"])
 
 
 @BOTH

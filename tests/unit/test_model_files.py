@@ -92,6 +92,83 @@ def test_bootstrap_variances_and_the_latent_prior_survive_saving(pooling, tmp_pa
         path.write_text(text)
 
 
+@pytest.mark.parametrize("distribution", ["normal", "logistic", "extreme"])
+def test_failure_times_and_constraints_survive_saving(distribution, tmp_path):
+    model = MarkerModel(
+        objective="survival:aft",
+        aft_distribution=distribution,
+        aft_scale=0.8,
+        monotone_constraints={"CD8:tumour": 1, "adjacent": -1},
+        region_interaction=False,
+        n_rounds=4,
+        min_child_weight=1,
+        reg_lambda=1,
+    )
+    score = TimesScore(model=model, horizon=12.0, n_folds=2, n_repeats=2).fit(*study())
+    loaded = load_score(save_score(score, tmp_path / "model"))
+    new = study(20, seed=3)[0]
+    new.iloc[2, 0] = np.nan
+    pd.testing.assert_frame_equal(
+        score.predict_table(new), loaded.predict_table(new), check_exact=True
+    )
+    for name, value in model.get_params().items():
+        assert loaded.get_params()[f"model__{name}"] == value
+    assert loaded.crossfit_.models[0][0]["CD57"].monotone_constraints == {"adjacent": -1}
+    assert loaded.baseline_variance_ == 0
+
+
+def test_a_tuned_score_is_saved_with_its_choice(tmp_path):
+    model = MarkerModel(min_child_weight=1, reg_lambda=1)
+    score = TimesScore(
+        model=model, tuning=[{"n_rounds": 3}, {"n_rounds": 6}], horizon=12.0, n_folds=2, n_repeats=2
+    ).fit(*study())
+    loaded = load_score(save_score(score, tmp_path / "model"))
+    assert loaded.get_params()["model__n_rounds"] == score.tuning_.parameters["n_rounds"]
+    assert loaded.tuning is None
+    assert loaded.tuning_ is None
+    pd.testing.assert_frame_equal(
+        score.predict_table(study()[0]), loaded.predict_table(study()[0]), check_exact=True
+    )
+
+
+@pytest.fixture(scope="module")
+def saved_times(tmp_path_factory):
+    return save_score(fit("survival:aft"), tmp_path_factory.mktemp("times") / "model")
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "value", "message"),
+    [
+        ("score.json", ("marker_model", "aft_distribution"), "weibull", "unknown aft_distribution"),
+        ("score.json", ("marker_model", "aft_scale"), 0.0, "aft_scale is damaged"),
+        ("score.json", ("marker_model", "region_interaction"), 1, "region_interaction is damaged"),
+        ("score.json", ("marker_model", "monotone_constraints"), {"x": 2}, "monotone_constraints"),
+        ("score.json", ("marker_model", "monotone_constraints"), [1], "monotone_constraints"),
+        (BOOSTER, ("learner", "objective", "name"), "survival:cox", "not survival:aft"),
+        (BOOSTER, ("learner", "objective", "aft_loss_param"), {}, "aft_loss_param"),
+        (
+            BOOSTER,
+            ("learner", "objective", "aft_loss_param", "aft_loss_distribution_scale"),
+            "-1",
+            "aft_loss_param is damaged",
+        ),
+        (
+            BOOSTER,
+            ("learner", "objective", "aft_loss_param", "aft_loss_distribution"),
+            "x",
+            "aft_loss_param is damaged",
+        ),
+    ],
+)
+def test_damaged_failure_times_are_refused(name, where, value, message, saved_times, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(saved_times, folder)
+    _edit_json(name, _path(*where, value=value))(folder)
+    renew(folder)
+    with pytest.raises(ModelFileError, match=message):
+        load_score(folder)
+
+
 def test_markers_without_a_split_and_the_default_leaf_survive_saving(tmp_path):
     features, y = study()
     features["CD8"] = np.where(np.arange(180).reshape(90, 2) < 6, 1.0, 0.0)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from times_stats.boosting import tuning
 from times_stats.boosting.evidence import apply_models
 from times_stats.features.matrix import build_feature_table
 from times_stats.pipeline import nested
 from times_stats.pipeline.nested import NestedSettings, learn_fold
+from times_stats.score import times_score
 from times_stats.score.shrinkage import fit_variance_prior
 from times_stats.simulate import simulate_study
 from times_stats.tables.study import build_study, outcome
 
 SETTINGS = NestedSettings(horizon=24.0, times=np.array([12.0, 24.0]), n_folds=3, n_repeats=2)
+TUNED = dataclasses.replace(SETTINGS, tuning=True, n_folds=2)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,7 @@ def seen_by_first(piece):
         "training raw": piece.raw_train.to_numpy(),
         "score": piece.score_test[:1],
         "cut-off": np.array([piece.cut_off]),
+        "tuned": np.array([f"{name}={value}" for name, value in piece.tuned.items()]),
     }
     for name in piece.linear_predictor:
         seen[f"{name} linear predictor"] = piece.linear_predictor[name][:1]
@@ -61,20 +67,46 @@ def seen_by_first(piece):
     return seen
 
 
-def moved(data):
+def moved(data, settings=SETTINGS):
     """Name what moves for the first test patient when the test patients are altered."""
     features, y, stages, train, test = data
     before, after = (
-        seen_by_first(learn_fold(x, out, stages, train=train, test=test, settings=SETTINGS, seed=5))
+        seen_by_first(learn_fold(x, out, stages, train=train, test=test, settings=settings, seed=5))
         for x, out in ((features, y), altered(features, y, test))
     )
+    assert (before["tuned"].size > 0) == settings.tuning
     return {
-        name for name in before if not np.array_equal(before[name], after[name], equal_nan=True)
+        name
+        for name in before
+        if not np.array_equal(before[name], after[name], equal_nan=name != "tuned")
     }
 
 
 def test_sealed_when_nothing_leaks(data):
     assert moved(data) == set()
+
+
+@pytest.mark.parametrize("objective", ["survival:cox", "survival:aft"])
+def test_tuning_inside_the_training_set_leaks_nothing(objective, data, monkeypatch):
+    # The choice is compared, not the size of the models: a small space is enough.
+    for name, values in (("_ROUNDS", (5, 20)), ("_DEPTHS", (1,)), ("_SCALES", (0.7, 1.0))):
+        monkeypatch.setattr(tuning, name, values)
+    settings = dataclasses.replace(TUNED, objective=objective)
+    assert moved(data, settings) == set()
+
+
+def test_a_choice_that_looks_at_everybody_is_caught(data, monkeypatch):
+    """The parameters are scored on all patients, test patients included, and then handed on."""
+    everybody = Everybody(monkeypatch)
+    honest = times_score.tune
+
+    def leaky(X, y, **options):
+        # With more events altogether the candidates end with more rounds.
+        rounds = 5 + int(everybody.y["event"].sum())
+        return honest(X, y, **(options | {"candidates": [{"n_rounds": rounds}]}))
+
+    monkeypatch.setattr(times_score, "tune", leaky)
+    assert {"tuned", "score"} <= moved(data, TUNED)
 
 
 def leak_scaling(monkeypatch):

@@ -15,6 +15,7 @@ GOOD = [
     (checks.number_between(0, 0.5), [0.1, 0.4999]),
     (checks.number_between(0, math.inf), [1, 1e9]),
     (checks.one_of("drop", "keep"), ["drop", "keep"]),
+    (checks.true_or_false, [True, False]),
     (checks.names(), [["a"], ("a", "b")]),
     (checks.names(empty=True), [[], ["a"]]),
     (checks.mapping, [{}, {"time": "RFS"}]),
@@ -37,6 +38,7 @@ BAD = [
         "must be a number above 0 and below 0.5",
     ),
     (checks.number_between(0, math.inf), [0, -1, math.inf], "must be a number above 0"),
+    (checks.true_or_false, [1, "true", None], "must be true or false"),
     (checks.one_of("drop", "keep"), ["dropp"], "must be 'drop' or 'keep' (nearest: 'drop')"),
     (checks.one_of("drop", "keep"), ["zzz", 3], "must be 'drop' or 'keep'"),
     (

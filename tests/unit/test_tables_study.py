@@ -456,6 +456,7 @@ SETTING_FAULTS = {
     "strata text": ({"study": {"censoring_strata": "cohort"}}, "must be a list of texts"),
     "baseline": ({"survival": {"baseline": "weibul"}}, r"nearest: 'weibull'"),
     "objective": ({"score": {"objective": "cox"}}, "objective must be 'survival:cox'"),
+    "tuning": ({"score": {"tuning": "yes"}}, "tuning must be true or false; got 'yes'"),
     "pooling": ({"score": {"pooling": "shrunk"}}, r"pooling must be .*nearest: 'shrunken'"),
     "missing": ({"score": {"missing": "drop"}}, "missing must be 'keep' or 'complete'"),
     "folds": ({"score": {"n_folds": 1}}, r"\[score\] n_folds must be a whole number of at least 2"),

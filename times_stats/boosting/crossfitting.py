@@ -14,6 +14,7 @@ from sklearn.base import clone
 
 from times_stats._checks import as_survival_table, name_rows
 from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.boosting.constraints import directions_of_marker, read_directions
 from times_stats.boosting.marker_model import MarkerEvidence, MarkerModel
 from times_stats.errors import InputError
 from times_stats.resampling import assign_folds, check_folds, spawn_rng
@@ -144,6 +145,7 @@ def crossfit(
         assigned = _given_folds(folds, order)
         check_folds(assigned, row_groups)
     slices = marker_slices(table.columns)
+    read_directions(template.monotone_constraints, _column_names(table.columns))
     tasks = [
         (repeat, fold) for repeat in range(len(assigned)) for fold in range(int(assigned.max()) + 1)
     ]
@@ -262,6 +264,10 @@ def marker_slices(columns: pd.Index[Any]) -> dict[str, slice]:
     return found
 
 
+def _column_names(columns: pd.Index[Any]) -> list[str]:
+    return [":".join(map(str, column)) for column in columns]
+
+
 def _run_tasks(
     tasks: list[tuple[int, int]], inputs: _Inputs, *, jobs: int
 ) -> list[dict[str, tuple[MarkerModel, BoolArray, MarkerEvidence]]]:
@@ -292,6 +298,11 @@ def _fit_fold(
         train, test = complete & ~held_out, complete & held_out
         regions = pd.DataFrame(block, columns=inputs.columns[where], copy=False)
         model = cast("MarkerModel", clone(inputs.template))
+        if model.monotone_constraints is not None:
+            own = _column_names(inputs.columns[where])
+            model.set_params(
+                monotone_constraints=directions_of_marker(model.monotone_constraints, own)
+            )
         try:
             model.fit(
                 regions[train].set_axis(outcome.index[train]),

@@ -1,8 +1,8 @@
-"""One gradient-boosted model of one marker: its regions in, log-hazard (or log-odds) out."""
+"""One gradient-boosted model of one marker: regions in, log-hazard, log-odds or log time out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -19,14 +19,23 @@ from times_stats.boosting.calibration import (
     estimate_baseline,
     event_probability,
 )
+from times_stats.boosting.constraints import check_directions, read_directions
+from times_stats.boosting.failure_time import (
+    DISTRIBUTIONS,
+    FailureTimeDistribution,
+    failure_time_probability,
+    fit_failure_time_location,
+)
 from times_stats.errors import InputError
 from times_stats.nonparametric import ipcw_weights
 
-type Objective = Literal["survival:cox", "binary:logistic"]
+type Objective = Literal["survival:cox", "survival:aft", "binary:logistic"]
 _LARGEST = float(np.finfo(np.float32).max)  # XGBoost computes in single precision
-OBJECTIVES: tuple[str, ...] = ("survival:cox", "binary:logistic")
-# A patient's hessian: on average the share of events; p (1 - p), at most 1/4.
-_MIN_CHILD_WEIGHT = {"survival:cox": 10.0, "binary:logistic": 2.5}
+OBJECTIVES: tuple[str, ...] = ("survival:cox", "survival:aft", "binary:logistic")
+# A patient's hessian: on average the share of events (AFT: times 1 / scale^2); p (1 - p), at most
+# 1/4.
+MIN_CHILD_WEIGHT = {"survival:cox": 10.0, "survival:aft": 10.0, "binary:logistic": 2.5}
+_SMALLEST_SCALE = 0.3  # XGBoost cuts the hessians of AFT, 1 / scale^2, at 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +45,8 @@ class MarkerEvidence:
     Parameters
     ----------
     margin : ndarray, shape (n,)
-        Raw output minus base value: log-hazard (log-odds) against the training average.
+        Raw output minus base value: log-hazard (log-odds, negative log time) against the training
+        average; larger is earlier.
     attribution : ndarray, shape (n, n_regions)
         TreeSHAP values of the margin; rows sum to `margin`.
     probability : ndarray, shape (n,)
@@ -59,9 +69,11 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    objective : {"survival:cox", "binary:logistic"}, default "survival:cox"
-        Cox partial likelihood (Breslow ties), or the event by `horizon` with inverse probability
-        of censoring weights.
+    objective : {"survival:cox", "survival:aft", "binary:logistic"}, default "survival:cox"
+        Cox partial likelihood (Breslow ties); accelerated failure time, ``log T = f + scale x
+        error``, with right censoring; or the event by `horizon` with inverse probability of
+        censoring weights. The margin of ``survival:aft`` is ``-f`` less its average, in units of
+        *log time* (a margin of .7 halves the time), so larger is earlier as everywhere.
     horizon : float, optional
         Months; needed by ``binary:logistic``.
     n_rounds : int, default 50
@@ -71,15 +83,28 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
     max_depth : int, default 2
         Depth 2 lets two regions interact, no more.
     min_child_weight : float, optional
-        Smallest sum of hessians in a leaf; 10 for ``survival:cox`` and 2.5 for ``binary:logistic``
-        if left out. The Cox hessians of all patients sum to about the number of events, so a leaf
-        holds some ten expected events; a logistic hessian is at most 1/4, so a leaf holds ten
-        patients or more.
+        Smallest sum of hessians in a leaf; 10 for ``survival:cox``, ``10 / aft_scale ** 2`` for
+        ``survival:aft`` and 2.5 for ``binary:logistic`` if left out. The Cox hessians of all
+        patients sum to about the number of events, so a leaf holds some ten expected events (as
+        with AFT); a logistic hessian is at most 1/4, so a leaf holds ten patients or more.
     reg_lambda : float, default 20
         Ridge penalty of leaf values: a leaf of 20 expected events moves half way (logistic: of 80
         patients or more).
     censoring_strata : sequence of str, default ()
         Columns of the outcome within which the censoring distribution is estimated (logistic).
+    monotone_constraints : mapping of str to {-1, 0, 1}, optional
+        By region, or by column (``"CD8:tumour"``): 1 where the *risk* may only rise with the
+        value, -1 where it may only fall, 0 or left out where it is free. The risk, not the time:
+        the direction means the same under every objective.
+    region_interaction : bool, default True
+        False keeps the regions apart: no tree splits on two of them, so the margin is a sum of
+        one function of each region.
+    aft_distribution : {"extreme", "normal", "logistic"}, default "extreme"
+        Error of ``survival:aft``: T is Weibull, log-normal or log-logistic.
+    aft_scale : float, default 1.0
+        Scale of that error, fixed. With ``extreme`` the margin divided by the scale is a
+        log-hazard, so by default its units are those of ``survival:cox``; ``reg_lambda`` and
+        ``min_child_weight`` count hessians, which grow as ``1 / aft_scale ** 2``.
     seed : int, default 0
         Passed to XGBoost; with neither rows nor columns sampled it changes nothing.
     min_events : int, default 5
@@ -89,7 +114,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
     ----------
     booster_ : xgboost.Booster
     base_value_ : float
-        TreeSHAP base value, the mean margin of the training fold weighted by hessian.
+        TreeSHAP base value, the mean raw output of the training fold weighted by hessian
+        (``survival:aft``: mean log time; the raw output is base value minus margin).
     baseline_ : BreslowBaseline or None
         Baseline hazard of the training fold (``survival:cox``).
     feature_names_in_ : ndarray of str
@@ -104,7 +130,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
     References
     ----------
     Chen and Guestrin (2016), doi:10.1145/2939672.2939785; Lundberg et al. (2020), TreeSHAP,
-    doi:10.1038/s42256-019-0138-9.
+    doi:10.1038/s42256-019-0138-9; Barnwal et al. (2022), accelerated failure time in XGBoost,
+    doi:10.1080/10618600.2022.2067548.
 
     Examples
     --------
@@ -128,6 +155,10 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         min_child_weight: float | None = None,
         reg_lambda: float = 20.0,
         censoring_strata: Sequence[str] = (),
+        monotone_constraints: Mapping[str, int] | None = None,
+        region_interaction: bool = True,
+        aft_distribution: FailureTimeDistribution = "extreme",
+        aft_scale: float = 1.0,
         seed: int = 0,
         min_events: int = 5,
     ) -> None:
@@ -139,6 +170,10 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         self.min_child_weight = min_child_weight
         self.reg_lambda = reg_lambda
         self.censoring_strata = censoring_strata
+        self.monotone_constraints = monotone_constraints
+        self.region_interaction = region_interaction
+        self.aft_distribution = aft_distribution
+        self.aft_scale = aft_scale
         self.seed = seed
         self.min_events = min_events
 
@@ -175,15 +210,17 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         InputError
             Missing or infinite values, a marker constant in every region, too few events, an
             unknown objective, a missing horizon; the censoring probability at the horizon below
-            .1 (logistic).
+            .1 (logistic); a time of zero (AFT); constraints of regions that the marker lacks.
         """
-        self._check_parameters()
+        self.check_parameters()
+        unit = 1.0 if self.objective != "survival:aft" else float(self.aft_scale) ** -2
         self.min_child_weight_ = float(
-            _MIN_CHILD_WEIGHT[self.objective]
+            MIN_CHILD_WEIGHT[self.objective] * unit
             if self.min_child_weight is None
             else self.min_child_weight
         )
         values = self._learn_names(X)
+        directions = read_directions(self.monotone_constraints, list(self.feature_names_in_))
         outcome = _align_outcome(X, y)
         patients = np.arange(len(values)) if groups is None else np.asarray(groups)
         if not (len(outcome) == len(values) == len(patients)):
@@ -193,20 +230,25 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             )
         _check_values(values, self.feature_names_in_)
         weight = _case_weights(patients, sample_weight)
-        if self.objective == "survival:cox":
-            label = _cox_labels(outcome)
-            happened = outcome["event"].to_numpy() == 1
-            known = np.ones(len(values), dtype=bool)
-        else:
+        if self.objective == "binary:logistic":
             label, censoring = self._logistic_labels(outcome)
             happened, known = label == 1, censoring > 0
             weight = weight * censoring
+        else:
+            label = _cox_labels(outcome)  # sorts by time and event for AFT as well
+            happened = outcome["event"].to_numpy() == 1
+            known = np.ones(len(values), dtype=bool)
         self._check_events(patients, happened, known)
         # One canonical row order: floating-point sums, hence trees, do not depend on the caller's.
         order = np.lexsort((*values.T[::-1], weight, label))
         order = order[weight[order] > 0]
-        matrix = xgb.DMatrix(values[order], label[order], weight=weight[order], nthread=1)
-        self.booster_ = xgb.train(self._booster_parameters(), matrix, self.n_rounds)
+        parameters = self._booster_parameters(directions)
+        if self.objective == "survival:aft":
+            matrix, location = self._failure_times(values, outcome, weight, order)
+            parameters["base_score"] = float(np.exp(location))
+        else:
+            matrix = xgb.DMatrix(values[order], label[order], weight=weight[order], nthread=1)
+        self.booster_ = xgb.train(parameters, matrix, self.n_rounds)
         contributions = self.booster_.predict(matrix, pred_contribs=True).astype(np.float64)
         self.base_value_ = float(contributions[0, -1])
         self.training_range_ = np.column_stack([values.min(axis=0), values.max(axis=0)])
@@ -231,7 +273,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray, shape (n,)
-            Log-hazard (log-odds) against the training average; NaN for incomplete rows.
+            Log-hazard (log-odds, negative log time) against the training average; NaN for
+            incomplete rows.
         """
         return np.asarray(self.attribute(X).sum(axis=1), dtype=np.float64)
 
@@ -252,7 +295,9 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         if complete.any():
             matrix = xgb.DMatrix(values[complete], nthread=1)
             contributions = self.booster_.predict(matrix, pred_contribs=True)
-            attribution[complete] = contributions[:, :-1]
+            # AFT boosts log time: with its sign turned, larger is earlier here as well.
+            sign = -1.0 if self.objective == "survival:aft" else 1.0
+            attribution[complete] = sign * contributions[:, :-1]
         return attribution
 
     def predict_event_probability(
@@ -261,7 +306,8 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         """Probability of the event by the horizon.
 
         ``1 - exp(-H_0(horizon) exp(margin))`` with the Breslow baseline of the training fold; for
-        the logistic objective the inverse logit of margin plus base value.
+        the logistic objective the inverse logit of margin plus base value; for ``survival:aft``
+        ``1 - S((log(horizon) - base value + margin) / aft_scale)`` with S of its distribution.
 
         Parameters
         ----------
@@ -316,6 +362,15 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         if self.objective == "survival:cox":
             assert self.baseline_ is not None
             probability = event_probability(np.log(self.baseline_.at(horizon)) + margin)
+        elif self.objective == "survival:aft":
+            if not horizon > 0:
+                raise InputError(f"horizon is {horizon}: give a positive number of months")
+            probability = failure_time_probability(
+                self.base_value_ - margin,
+                horizon=horizon,
+                distribution=self.aft_distribution,
+                scale=self.aft_scale,
+            )
         elif horizon != self.horizon:
             raise InputError(
                 f"horizon {horizon:g} asked of a logistic model fitted for {self.horizon:g}: "
@@ -338,7 +393,18 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "booster_")
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Check the parameters, as a fit does first.
+
+        Raises
+        ------
+        InputError
+            Lists every parameter that is unknown or out of range.
+
+        Examples
+        --------
+        >>> MarkerModel(n_rounds=100).check_parameters()
+        """
         faults = Faults()
         if self.objective not in OBJECTIVES:
             faults.add(f"objective {self.objective!r} is unknown: use one of {OBJECTIVES}")
@@ -353,10 +419,34 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             value = getattr(self, name)
             if not (value is None and name == "min_child_weight") and not value >= 0:
                 faults.add(f"{name} is {getattr(self, name)}: give 0 or more")
+        if self.aft_distribution not in DISTRIBUTIONS:
+            faults.add(
+                f"aft_distribution {self.aft_distribution!r} is unknown: use one of {DISTRIBUTIONS}"
+            )
+        if not _SMALLEST_SCALE <= self.aft_scale < np.inf:
+            faults.add(f"aft_scale is {self.aft_scale}: give a number of {_SMALLEST_SCALE} or more")
+        if not isinstance(self.region_interaction, bool):
+            faults.add(f"region_interaction is {self.region_interaction!r}: give True or False")
+        if self.monotone_constraints is not None:
+            try:
+                check_directions(self.monotone_constraints)
+            except InputError as error:
+                faults.extend(error.faults)
         faults.raise_if_any()
 
-    def _booster_parameters(self) -> dict[str, Any]:
+    def _booster_parameters(self, directions: tuple[int, ...] | None) -> dict[str, Any]:
+        """Parameters of `xgboost.train`; directions are those of the risk."""
+        constraints: dict[str, Any] = {}
+        if directions is not None:
+            sign = -1 if self.objective == "survival:aft" else 1
+            constraints["monotone_constraints"] = tuple(sign * d for d in directions)
+        if not self.region_interaction:
+            constraints["interaction_constraints"] = str([[j] for j in range(self.n_features_in_)])
+        if self.objective == "survival:aft":
+            constraints["aft_loss_distribution"] = self.aft_distribution
+            constraints["aft_loss_distribution_scale"] = float(self.aft_scale)
         return {
+            **constraints,
             "objective": self.objective,
             "tree_method": "exact",
             "max_depth": self.max_depth,
@@ -400,6 +490,29 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             strata = outcome[columns].astype(str).agg(" / ".join, axis=1).to_numpy()
         censoring = ipcw_weights(time, event, horizon=float(self.horizon or 0), strata=strata)
         return ((event == 1) & (time <= self.horizon)).astype(np.float64), censoring
+
+    def _failure_times(
+        self, values: FloatArray, outcome: pd.DataFrame, weight: FloatArray, order: Any
+    ) -> tuple[xgb.DMatrix, float]:
+        """Training data with the bounds of each time, and the location without any split."""
+        time = outcome["time"].to_numpy(dtype=np.float64)
+        event = outcome["event"].to_numpy()
+        at_zero = time <= 0
+        if at_zero.any():
+            raise InputError(
+                f"time is 0 for patient {name_rows(outcome.index[at_zero])}, and survival:aft "
+                "takes its logarithm: give half a day where the time was rounded down to 0, leave "
+                "out patients censored at once, or use survival:cox"
+            )
+        time, event, weight = time[order], event[order], weight[order]
+        matrix = xgb.DMatrix(values[order], weight=weight, nthread=1)
+        matrix.set_float_info("label_lower_bound", time)
+        matrix.set_float_info("label_upper_bound", np.where(event == 1, time, np.inf))
+        # XGBoost would start at a time of .5, which penalised trees do not leave.
+        location = fit_failure_time_location(
+            time, event, weight, distribution=self.aft_distribution, scale=self.aft_scale
+        )
+        return matrix, location
 
     def _check_events(self, patients: Any, happened: BoolArray, known: BoolArray) -> None:
         n_events = np.unique(patients[happened]).size

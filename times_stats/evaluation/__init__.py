@@ -35,6 +35,7 @@ _EXPORTS = {
     "log_density_score": "times_stats.evaluation.log_density",
     "Prediction": "times_stats.evaluation.comparison",
     "compare": "times_stats.evaluation.comparison",
+    "optimism": "times_stats.evaluation.apparent",
 }
 __all__ = [*_EXPORTS]
 

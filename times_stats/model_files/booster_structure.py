@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from times_stats._typing import FloatArray
+from times_stats.boosting.failure_time import DISTRIBUTIONS
 from times_stats.errors import ModelFileError
 from times_stats.model_files.plain_json import as_numbers, as_object, parse_json
 
@@ -42,7 +43,7 @@ def check_booster(raw: bytes, *, objective: str, n_features: int, source: str) -
     ----------
     raw : bytes
         Model file in XGBoost's JSON format.
-    objective : {"survival:cox", "binary:logistic"}
+    objective : {"survival:cox", "survival:aft", "binary:logistic"}
         Objective it must have.
     n_features : int
         Number of features it must have.
@@ -81,7 +82,9 @@ def check_booster(raw: bytes, *, objective: str, n_features: int, source: str) -
     )
     for name, expected in (("attributes", {}), ("feature_names", []), ("feature_types", [])):
         _expect(learner[name], expected, name, source)
-    if learner["objective"] != _OBJECTIVES[objective]:
+    if objective == "survival:aft":
+        _check_failure_time(learner["objective"], source)
+    elif learner["objective"] != _OBJECTIVES[objective]:
         raise ModelFileError(f"the objective is not {objective}", source=source)
     _check_learner_parameters(learner["learner_model_param"], objective, n_features, source)
     booster = as_object(
@@ -103,6 +106,20 @@ def _check_version(version: Any, source: str) -> None:
         )
     if any(type(number) is not int for number in version):
         raise ModelFileError("the version is damaged", source=source)
+
+
+def _check_failure_time(value: Any, source: str) -> None:
+    """Distribution and scale are those of the training loss; predictions do not use them."""
+    given = as_object(value, {"name", "aft_loss_param"}, what="the objective", source=source)
+    if given["name"] != "survival:aft":
+        raise ModelFileError("the objective is not survival:aft", source=source)
+    names = {"aft_loss_distribution", "aft_loss_distribution_scale"}
+    loss = as_object(given["aft_loss_param"], names, what="aft_loss_param", source=source)
+    text = loss["aft_loss_distribution_scale"]
+    found = _BASE_SCORE.fullmatch(text) if isinstance(text, str) else None
+    sound = found is not None and 0 < float(found.group(1)) < 1e30
+    if loss["aft_loss_distribution"] not in DISTRIBUTIONS or not sound:
+        raise ModelFileError("aft_loss_param is damaged", source=source)
 
 
 def _check_learner_parameters(value: Any, objective: str, n_features: int, source: str) -> None:

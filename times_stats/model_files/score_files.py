@@ -16,7 +16,9 @@ from times_stats import __version__
 from times_stats._typing import FloatArray
 from times_stats.boosting.bootstrapping import MarkerBootstrap
 from times_stats.boosting.calibration import BreslowBaseline
+from times_stats.boosting.constraints import directions_of_marker
 from times_stats.boosting.crossfitting import CrossFit
+from times_stats.boosting.failure_time import DISTRIBUTIONS
 from times_stats.boosting.marker_model import OBJECTIVES, MarkerModel
 from times_stats.errors import InputError, ModelFileError
 from times_stats.model_files.booster_structure import MOST_BYTES, check_booster
@@ -49,6 +51,10 @@ _MODEL_PARAMETERS = (
     "min_child_weight",
     "reg_lambda",
     "censoring_strata",
+    "monotone_constraints",
+    "region_interaction",
+    "aft_distribution",
+    "aft_scale",
     "seed",
     "min_events",
 )
@@ -99,12 +105,14 @@ def save_score(model: TimesScore, directory: str | os.PathLike[str]) -> Path:
             resampled[-1].append(_describe_fit(models[marker]) if marker in models else None)
     latent = model.latent_prior_
     template = next(iter(crossfit.models[0][0].values()))
+    described = {name: getattr(template, name) for name in _MODEL_PARAMETERS}
+    described["monotone_constraints"] = _all_directions(crossfit)
     document = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "package_version": __version__,
         "score": {name: getattr(model, name) for name in _SCORE_PARAMETERS},
-        "marker_model": {name: getattr(template, name) for name in _MODEL_PARAMETERS},
+        "marker_model": described,
         "columns": [list(map(str, column)) for column in crossfit.columns],
         "n_repeats": crossfit.n_repeats,
         "n_folds": crossfit.n_folds,
@@ -138,7 +146,8 @@ def load_score(directory: str | os.PathLike[str]) -> TimesScore:
     -------
     TimesScore
         Predicts as the saved one did. Training patients were not saved: ``crossfit_`` holds the
-        models and no patients, ``out_of_fold_`` is empty.
+        models and no patients, ``out_of_fold_`` is empty. A tuned score comes back with the
+        parameters that were chosen, as a template that is not tuned again.
 
     Raises
     ------
@@ -232,6 +241,14 @@ def _resample_name(marker: int, draw: int) -> str:
     return f"boosters/marker{marker:03d}_draw{draw:04d}.json"
 
 
+def _all_directions(crossfit: CrossFit) -> dict[str, int] | None:
+    """Constraints of all markers: each fitted model kept those of its own regions."""
+    found: dict[str, int] = {}
+    for model in crossfit.models[0][0].values():
+        found.update(model.monotone_constraints or {})
+    return found or None
+
+
 def _describe_fit(model: MarkerModel) -> dict[str, Any]:
     baseline = model.baseline_
     return {
@@ -273,6 +290,18 @@ def _read_template(value: Any, source: str) -> MarkerModel:
         as_whole(given[name], low=0, high=2**63, what=name, source=source)
     for name in ("learning_rate", "reg_lambda"):
         as_numbers(given[name], (), what=name, source=source, low=0)
+    if given["aft_distribution"] not in DISTRIBUTIONS:
+        raise ModelFileError("unknown aft_distribution", source=source)
+    as_numbers(given["aft_scale"], (), what="aft_scale", source=source, low=1e-3)
+    if not isinstance(given["region_interaction"], bool):
+        raise ModelFileError("region_interaction is damaged", source=source)
+    directions = given["monotone_constraints"]
+    good = directions is None or (
+        isinstance(directions, dict)
+        and all(type(value) is int and value in (-1, 0, 1) for value in directions.values())
+    )
+    if not good:
+        raise ModelFileError("monotone_constraints is damaged", source=source)
     for name in ("horizon", "min_child_weight"):
         if given[name] is not None:
             as_numbers(given[name], (), what=name, source=source, low=0)
@@ -310,12 +339,14 @@ def _read_fit(
     )
     checked = check_booster(raw, objective=template.objective, n_features=len(columns), source=name)
     model = MarkerModel(**template.get_params())
+    names = [":".join(column) for column in columns]
+    model.monotone_constraints = directions_of_marker(model.monotone_constraints, names)
     try:
         model.booster_ = xgb.Booster({"nthread": 1}, model_file=bytearray(checked))
     except xgb.core.XGBoostError as error:
         raise ModelFileError("XGBoost refuses this booster", source=name) from error
     model.n_features_in_ = len(columns)
-    model.feature_names_in_ = np.array([":".join(column) for column in columns], dtype=object)
+    model.feature_names_in_ = np.array(names, dtype=object)
     model.base_value_ = float(as_numbers(given["base_value"], (), what=name, source=source))
     model.n_events_ = as_whole(given["n_events"], low=0, high=2**40, what=name, source=source)
     model.min_child_weight_ = float(
@@ -358,6 +389,7 @@ def _restore_learned(
 
     prior = as_object(document["prior"], {"df", "scale"}, what="the prior", source=source)
     least = 1e-300
+    score.tuning_ = None
     score.prior_ = VariancePrior(
         df=read("prior", (1,), prior["df"], least),
         scale=read("prior", (1,), prior["scale"], least),

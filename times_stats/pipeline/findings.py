@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -202,6 +203,15 @@ def _notes(
         notes.append(
             f"Of {n_splits} outer training sets, no model of a marker found a split for {counts}: "
             "there the marker had weight 0."
+        )
+    if any(nested.tuned):
+        chosen = Counter(
+            ", ".join(f"{name} {value:g}" for name, value in each.items()) for each in nested.tuned
+        )
+        counts = "; ".join(f"{what} in {n}" for what, n in chosen.most_common())
+        notes.append(
+            f"Marker models were tuned inside each of {len(nested.tuned)} outer training sets: "
+            f"{counts}."
         )
     if nested.n_borrowed:
         notes.append(

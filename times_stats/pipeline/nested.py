@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,8 @@ class NestedSettings:
         As in `MarkerModel` and `TimesScore`.
     censoring_strata : tuple of str
         Columns of the outcome table, for the censoring weights of the logistic objective.
+    tuning : bool
+        Choose the parameters of the marker models inside each outer training set.
     n_folds, n_repeats : int
         Inner cross-fitting that makes the evidence inside each outer training set.
     """
@@ -56,6 +58,7 @@ class NestedSettings:
     objective: Objective = "survival:cox"
     pooling: Rule = "shrunken"
     censoring_strata: tuple[str, ...] = ()
+    tuning: bool = False
     n_folds: int = 5
     n_repeats: int = 3
 
@@ -64,6 +67,11 @@ class NestedSettings:
         return MarkerModel(
             objective=self.objective, horizon=self.horizon, censoring_strata=self.censoring_strata
         )
+
+    @property
+    def candidates(self) -> Literal["default"] | None:
+        """Return the search space of the marker models, if they are tuned."""
+        return "default" if self.tuning else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,7 @@ class FoldEvidence:
     survival: Mapping[str, FloatArray]
     n_borrowed: int
     uninformative: tuple[str, ...]
+    tuned: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,9 @@ class NestedPredictions:
         Predictions of a stage that the training set does not hold, taken from the next lower one.
     uninformative : dict of str to int
         In how many outer training sets no model of a marker found a split.
+    tuned : tuple of dict
+        Parameters that each outer training set chose, in the order of repeats and folds; empty
+        dictionaries where nothing was tuned.
     """
 
     folds: IntArray
@@ -116,6 +128,7 @@ class NestedPredictions:
     fits: pd.DataFrame
     n_borrowed: int
     uninformative: dict[str, int]
+    tuned: tuple[dict[str, Any], ...] = ()
 
 
 def _standardise(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -188,6 +201,7 @@ def learn_fold(
         model = TimesScore(
             model=settings.marker_model(),
             pooling=settings.pooling,
+            tuning=settings.candidates,
             horizon=settings.horizon,
             n_folds=settings.n_folds,
             n_repeats=settings.n_repeats,
@@ -256,6 +270,7 @@ def learn_fold(
         survival=survival,
         n_borrowed=n_borrowed,
         uninformative=tuple(model.uninformative_),
+        tuned={} if model.tuning_ is None else model.tuning_.parameters,
     )
 
 
@@ -392,6 +407,7 @@ def predict_nested(
         fits=pd.DataFrame(rows),
         n_borrowed=sum(piece.n_borrowed for piece in pieces),
         uninformative=dict(Counter(name for piece in pieces for name in piece.uninformative)),
+        tuned=tuple(dict(piece.tuned) for piece in pieces),
     )
 
 

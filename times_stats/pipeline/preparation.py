@@ -9,7 +9,7 @@ from typing import Literal, cast
 import numpy as np
 import pandas as pd
 
-from times_stats._checks import Faults
+from times_stats._checks import Faults, name_rows
 from times_stats._typing import IntArray
 from times_stats.boosting.marker_model import Objective
 from times_stats.features.matrix import FeatureTable, build_feature_table
@@ -117,6 +117,13 @@ def prepare(study: Study) -> Prepared:
             f"column 'time' follows {followed} patients beyond the horizon of {study.horizon:g} "
             f"months; {LEAST_FOLLOWED} are needed: choose an earlier [study] horizon"
         )
+    at_zero = y.index[y["time"] <= 0]
+    if study.score.objective == "survival:aft" and len(at_zero):
+        faults.add(
+            f"column 'time' is 0 for patient {name_rows(at_zero)}, and [score] objective = "
+            '"survival:aft" takes its logarithm: give half a day where the time was rounded down '
+            'to 0, leave out patients censored at once, or use "survival:cox"'
+        )
     faults.raise_if_any()
     folds = assign_folds(
         y.index.to_numpy(),
@@ -132,6 +139,7 @@ def prepare(study: Study) -> Prepared:
         objective=cast("Objective", study.score.objective),
         pooling=cast("Rule", study.score.pooling),
         censoring_strata=study.censoring_strata,
+        tuning=study.score.tuning,
         n_folds=study.score.n_folds,
         n_repeats=study.score.n_repeats,
     )

@@ -182,6 +182,7 @@ def _fit_score(prepared: Prepared, *, jobs: int) -> TimesScore:
     return TimesScore(
         model=prepared.settings.marker_model(),
         pooling=prepared.settings.pooling,
+        tuning=prepared.settings.candidates,
         horizon=study.horizon,
         n_folds=study.score.n_folds,
         n_repeats=study.score.n_repeats,

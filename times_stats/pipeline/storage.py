@@ -38,6 +38,7 @@ def write_nested(nested: NestedPredictions, folder: Path) -> None:
         "models": list(nested.linear_predictor),
         "n_borrowed": nested.n_borrowed,
         "uninformative": nested.uninformative,
+        "tuned": nested.tuned,
     }
     np.savez(folder / "arrays.npz", **arrays, allow_pickle=False)
     (folder / "names.json").write_text(json.dumps(names))
@@ -58,6 +59,7 @@ def read_nested(folder: Path) -> NestedPredictions:
             fits=read_frames(folder)["fits"],
             n_borrowed=stored["n_borrowed"],
             uninformative=stored["uninformative"],
+            tuned=tuple(stored["tuned"]),
         )
 
 

@@ -30,6 +30,8 @@ _EXPORTS = {
     "resample_tiles": "times_stats.score.tile_resampling",
     "TimesScore": "times_stats.score.times_score",
     "compare_pooling": "times_stats.score.rule_comparison",
+    "ScoresOfLeftOutCohorts": "times_stats.score.left_out",
+    "evaluate_left_out_cohorts": "times_stats.score.left_out",
 }
 __all__ = [*_EXPORTS]
 

@@ -27,6 +27,7 @@ from times_stats.boosting.evidence import (
     out_of_fold_margin_variance,
 )
 from times_stats.boosting.marker_model import MarkerModel
+from times_stats.boosting.tuning import Candidates, Tuning, tune
 from times_stats.errors import DataWarning, InputError
 from times_stats.score.error_correlation import correlate_errors
 from times_stats.score.latent_evidence import LatentPrior, fit_latent_prior
@@ -68,8 +69,8 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
 
     Standard errors allow for correlated errors of the markers, which learn from the same outcomes.
     For ``survival:cox`` they hold the variance of the log baseline hazard at the horizon, which
-    all markers share and no number of markers averages out. For ``binary:logistic`` nothing is
-    added: the intercept is part of the margin, and its own variance is left out. They speak of the
+    all markers share and no number of markers averages out. For ``binary:logistic`` and
+    ``survival:aft`` nothing is added: their intercept's own variance is left out. They speak of the
     training set that might have been drawn, not of tiles; ``benchmarks/coverage/score_interval.py``
     prints their coverage, and ``pooling_coverage.py`` beside it that of every rule.
 
@@ -84,6 +85,12 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         Resamples of ``variance="bootstrap"``, 10 or more.
     negative_weights : {"allow", "truncate"}, default "allow"
         What ``gls`` and ``random_effects`` do with negative weights.
+    tuning : "default", sequence of mapping, or None, default None
+        Parameters of the marker models to choose from, once for all markers and folds, by held-out
+        log-likelihood on the folds of the cross-fit (`boosting.tune`). None keeps the template:
+        tuning mended the slopes of single markers under weak signals, moved concordance little and
+        both ways, and made the pooled score, too timid already, more so
+        (``benchmarks/coverage/tuning.py`` prints the table).
     horizon : float
         Months.
     n_folds : int, default 5
@@ -96,6 +103,8 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     crossfit_ : CrossFit
+    tuning_ : Tuning or None
+        Chosen parameters and the table of candidates; None without `tuning`.
     prior_ : VariancePrior
         Prior of the margin variance, one for all markers, learned on the training patients.
     uninformative_ : tuple of str
@@ -105,7 +114,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     baseline_variance_ : float
         Variance of the log baseline hazard at the horizon (Breslow, margins held fixed): mean over
         the fold models of the informative markers, times (K - 1) / K, since the K models of a
-        repeat together see all patients; 0 for ``binary:logistic``.
+        repeat together see all patients; 0 for ``binary:logistic`` and ``survival:aft``.
     bootstrap_ : MarkerBootstrap or None
         Models of the resamples (``variance="bootstrap"``).
     error_correlation_ : ndarray, shape (n_markers, n_markers)
@@ -145,6 +154,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         variance: VarianceSource = "jackknife",
         n_bootstrap: int = 50,
         negative_weights: NegativeWeights = "allow",
+        tuning: Candidates | None = None,
         horizon: float = 24.0,
         n_folds: int = 5,
         n_repeats: int = 5,
@@ -156,6 +166,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         self.variance = variance
         self.n_bootstrap = n_bootstrap
         self.negative_weights = negative_weights
+        self.tuning = tuning
         self.horizon = horizon
         self.n_folds = n_folds
         self.n_repeats = n_repeats
@@ -199,18 +210,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
             Markers without a split in any fold model.
         """
         self._check_rule()
-        self.crossfit_: CrossFit = crossfit(
-            X,
-            y,
-            horizon=self.horizon,
-            model=self.model,
-            n_folds=self.n_folds,
-            n_repeats=self.n_repeats,
-            groups=groups,
-            folds=folds,
-            seed=self.seed,
-            jobs=self.jobs,
-        )
+        self._cross_fit(X, y, groups=groups, folds=folds)
         self.bootstrap_: MarkerBootstrap | None = None
         if self.variance == "bootstrap":
             self.bootstrap_ = bootstrap_models(
@@ -404,6 +404,26 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 f"variance {self.variance!r} is unknown: use one of {', '.join(VARIANCES)}"
             )
+
+    def _cross_fit(
+        self, X: pd.DataFrame, y: pd.DataFrame, *, groups: object, folds: object
+    ) -> None:
+        """Cross-fit the template, or the best of the candidates that change it."""
+        options: dict[str, Any] = {
+            "horizon": self.horizon,
+            "model": self.model,
+            "n_folds": self.n_folds,
+            "n_repeats": self.n_repeats,
+            "groups": groups,
+            "folds": folds,
+            "seed": self.seed,
+            "jobs": self.jobs,
+        }
+        self.tuning_: Tuning | None = None
+        if self.tuning is None:
+            self.crossfit_: CrossFit = crossfit(X, y, **options)
+        else:
+            self.tuning_, self.crossfit_ = tune(X, y, candidates=self.tuning, **options)
 
     def _learn_pooling(self) -> None:
         """Learn what the rule needs, and pool the training patients."""

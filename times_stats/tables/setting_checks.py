@@ -17,6 +17,11 @@ def text(value: Any) -> str | None:
     return None if isinstance(value, str) and value.strip() else "must be a text in quotes"
 
 
+def true_or_false(value: Any) -> str | None:
+    """Check a truth value."""
+    return None if isinstance(value, bool) else "must be true or false"
+
+
 def whole_number(low: int) -> Check:
     """Return a check for whole numbers from `low` on."""
 

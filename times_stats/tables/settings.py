@@ -22,6 +22,7 @@ from times_stats.tables.setting_checks import (
     rising_numbers,
     text,
     text_or_texts,
+    true_or_false,
     whole_number,
 )
 from times_stats.tables.stages import SYSTEMS
@@ -36,7 +37,10 @@ class ScoreSettings:
     markers, regions : tuple of str or None
         What is analysed; None for everything the measurements hold.
     objective : str
-        ``survival:cox`` or ``binary:logistic`` (at the horizon).
+        ``survival:cox``, ``survival:aft`` (Weibull times) or ``binary:logistic`` (at the
+        horizon).
+    tuning : bool
+        Choose the size of the marker models anew in each training set, the outer ones included.
     pooling : str
         ``shrunken`` or ``random_effects``.
     missing : str
@@ -55,6 +59,7 @@ class ScoreSettings:
     markers: tuple[str, ...] | None = None
     regions: tuple[str, ...] | None = None
     objective: str = "survival:cox"
+    tuning: bool = False
     pooling: str = "shrunken"
     missing: str = "keep"
     n_folds: int = 5
@@ -209,7 +214,11 @@ _SECTIONS: dict[str, dict[str, tuple[Any, Check]]] = {
     "score": {
         "markers": (None, names()),
         "regions": (None, names()),
-        "objective": ("survival:cox", one_of("survival:cox", "binary:logistic")),
+        "objective": (
+            "survival:cox",
+            one_of("survival:cox", "survival:aft", "binary:logistic"),
+        ),
+        "tuning": (False, true_or_false),
         "pooling": ("shrunken", one_of("shrunken", "random_effects", planned=("published",))),
         "missing": ("keep", one_of("keep", "complete")),
         "n_folds": (5, whole_number(2)),
