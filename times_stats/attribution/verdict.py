@@ -255,6 +255,25 @@ def state_nulls(nulls: Sequence[NullTest]) -> str:
     return f"{sentence}{refitted}. The p-values are not corrected for one another."
 
 
+def state_random_labelling(found: NullTest) -> str:
+    """Say what moving the marks of immune cells found.
+
+    Parameters
+    ----------
+    found : NullTest
+        From `random_labelling_test`.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    return (
+        f"{_evidence(found)} against 'the marks of immune cells lie at random among them'"
+        f" ({_figure(found)})."
+    )
+
+
 def _no_rejection(p_value: float) -> str:
     return "there is no test" if np.isnan(p_value) else "the test does not reject"
 
