@@ -13,13 +13,17 @@ only where the test rejects, without which the verdict cannot be "location adds"
 Columns are those of the ladder with logarithms in place of the Yeo-Johnson powers, which take most
 of the time; the last lines hold some studies against `integration_test` itself.
 
-    python benchmarks/calibration/location_verdict.py > benchmarks/calibration/location_verdict.txt
+Every study is kept in ``location_verdict/`` and a test computes one again. Parts are made anew
+where they are named; without, the tables are made from what is kept.
+
+    python benchmarks/calibration/location_verdict.py [studies] [alarms] [whole]
+        > benchmarks/calibration/location_verdict.txt
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,6 +40,7 @@ from times_stats.partial_likelihood import build_risk_sets
 from times_stats.resampling import assign_folds, spawn_rng
 from times_stats.simulate import simulate_study
 
+HERE = Path(__file__).with_suffix("")
 SIZES = (101, 163, 227)
 EFFECTS = {  # of the level (log hazard ratio), of location (hazard ratio)
     "none": (0.0, 1.0),
@@ -43,6 +48,7 @@ EFFECTS = {  # of the level (log hazard ratio), of location (hazard ratio)
     "location 1.4": (0.4, 1.4),
     "location 2.0": (0.4, 2.0),
 }
+STUDIES, ALARMS, WHOLE = 40, 160, 4
 HORIZON, MARGIN, FOLDS, RESAMPLES, PERMUTATIONS = 36.0, 0.03, 5, 200, 199
 METRIC = "concordance_uno_within_folds"
 OTHERS = ("ridge", "boosted stage", "boosted")
@@ -137,7 +143,7 @@ def measure(study: Study, number: int) -> dict[str, tuple[float, float, float, f
             references=["levels"],
             folds=folds,
             n_resamples=RESAMPLES,
-            rng=spawn_rng(number, "bootstrap"),
+            rng=spawn_rng(number, "b"),
         ).query("model == 'all' and reference == 'levels' and metric == @METRIC")
         gains[kind] = tuple(table[["estimate", "lower", "upper", "se"]].iloc[0])
     return gains
@@ -153,119 +159,135 @@ def decide_before(gain: Gain, sensitivity: list[float]) -> str:
 
 
 def judge(n: int, effect: str, number: int) -> dict[str, object]:
-    """Return both verdicts on one study, and its gain."""
+    """Return the test and the gains of one study."""
     study = draw(n, effect, number)
-    p_value, gains = test_location(study, number), measure(study, number)
-    gain, sensitivity = Gain(*gains["ridge stage"][:3]), [gains[kind][0] for kind in OTHERS]
-    new = decide(gain, p_value=p_value, sensitivity=sensitivity, margin=MARGIN)
-    return {
-        "new": new,
-        "old": decide_before(gain, sensitivity),
-        "rejects": p_value <= 0.05,
-        "gain": gain.estimate,
-        "se": gains["ridge stage"][3],
-    }
+    row: dict[str, object] = {"patients": n, "effect": effect, "study": number}
+    row["p_value"] = test_location(study, number)
+    gains = measure(study, number)
+    row |= dict(zip(("gain", "lower", "upper", "se"), gains["ridge stage"], strict=True))
+    return row | {kind: gains[kind][0] for kind in OTHERS}
 
 
-def summarise(n: int, effect: str, studies: pd.DataFrame) -> dict[str, object]:
-    """Return one row of the table of verdicts."""
-    row: dict[str, object] = {"patients": n, "effect": effect, "studies": len(studies)}
-    for rule in ("old", "new"):
-        for verdict, short in (
-            ("location adds", "adds"), ("levels suffice", "suffice"), ("cannot tell", "cannot tell")
-        ):  # fmt: skip
-            row[f"{rule}: {short}"] = (studies[rule] == verdict).mean()
-    row |= {"test": studies["rejects"].mean(), "gain": studies["gain"].mean()}
-    return row | {"sd": studies["gain"].std(), "se": studies["se"].mean()}
+def alarm(n: int, effect: str, number: int) -> dict[str, object]:
+    """Return the test of one study, and its gains where the test rejects."""
+    study = draw(n, effect, number)
+    row: dict[str, object] = {"patients": n, "effect": effect, "study": number}
+    row["p_value"] = test_location(study, number)
+    return judge(n, effect, number) if row["p_value"] <= 0.05 else row
 
 
-def false_alarms(n: int, effect: str, first: int, n_studies: int) -> dict[str, object]:
-    """Return how often the test rejects, and "location adds" is said, where location is idle."""
-    rejected = said = 0
-    for number in range(first, first + n_studies):
-        study = draw(n, effect, number)
-        p_value = test_location(study, number)
-        if p_value > 0.05:
-            continue
-        rejected += 1
-        gains = measure(study, number)
-        gain, sensitivity = Gain(*gains["ridge stage"][:3]), [gains[kind][0] for kind in OTHERS]
-        verdict = decide(gain, p_value=p_value, sensitivity=sensitivity, margin=MARGIN)
-        said += verdict == "location adds"
-    share = said / n_studies
-    return {
-        "patients": n,
-        "effect": effect,
-        "studies": n_studies,
-        "test rejects": rejected / n_studies,
-        "location adds": share,
-        "Monte Carlo error": np.sqrt(share * (1 - share) / n_studies),
-    }
-
-
-def compare_with_whole(n: int, effect: str, number: int) -> tuple[float, bool]:
-    """Return how far the gain is from that of `integration_test`, and whether verdicts agree."""
+def whole(n: int, effect: str, number: int) -> dict[str, object]:
+    """Return the gain and the verdict of `integration_test` itself beside those of the shortcut."""
     features, outcome, stages, folds = draw(n, effect, number)
-    whole = integration_test(
+    result = integration_test(
         features, outcome, stages=stages, folds=folds, horizon=HORIZON, n_resamples=RESAMPLES,
         n_permutations=PERMUTATIONS, margin=MARGIN, seed=number,
     )  # fmt: skip
     own = judge(n, effect, number)
-    row = whole.differences.query(
+    row = result.differences.query(
         "learner == 'ridge_cox' and metric == @METRIC and model == 'stage_all_regions'"
         " and reference == 'stage_levels'"
     ).iloc[0]
-    return abs(float(own["gain"]) - row["estimate"]), whole.verdict == own["new"]
+    return own | {"whole gain": row["estimate"], "whole verdict": result.verdict}
+
+
+def verdict_now(row: dict[str, float]) -> str:
+    """Return the verdict by the rule of today."""
+    gain = Gain(row["gain"], row["lower"], row["upper"])
+    others = [row[kind] for kind in OTHERS]
+    return decide(gain, p_value=row["p_value"], sensitivity=others, margin=MARGIN)
+
+
+def verdict_before(row: dict[str, float]) -> str:
+    """Return the verdict by the rule that took the interval of the gain for both words."""
+    others = [row[kind] for kind in OTHERS]
+    if row["lower"] > 0.0 and all(estimate > 0.0 for estimate in others):
+        return "location adds"
+    if row["upper"] < MARGIN and all(estimate < MARGIN for estimate in others):
+        return "levels suffice"
+    return "cannot tell"
+
+
+def tabulate(studies: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each rule says each verdict."""
+    words = {"adds": "location adds", "suffice": "levels suffice", "cannot tell": "cannot tell"}
+    rows = []
+    for (n, effect), part in studies.groupby(["patients", "effect"], sort=False):
+        records = part.to_dict("records")
+        row: dict[str, object] = {"patients": n, "effect": effect}
+        for name, rule in (("old", verdict_before), ("new", verdict_now)):
+            said = [rule(record) for record in records]
+            row |= {
+                f"{name}: {short}": said.count(word) / len(said) for short, word in words.items()
+            }
+        row["test rejects"] = (part["p_value"] <= 0.05).mean()
+        row |= {"gain": part["gain"].mean(), "sd": part["gain"].std(), "se": part["se"].mean()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def tabulate_alarms(studies: pd.DataFrame) -> pd.DataFrame:
+    """Return how often "location adds" is said where location is idle."""
+    rows = []
+    groups = [*studies.groupby(["patients", "effect"], sort=False), (("all", ""), studies)]
+    for (n, effect), part in groups:
+        said = [verdict_now(row) == "location adds" for row in part.to_dict("records")]
+        share = np.mean(said)
+        rows.append(
+            {
+                "patients": n,
+                "effect": effect,
+                "studies": len(part),
+                "test rejects": (part["p_value"] <= 0.05).mean(),
+                "location adds": share,
+                "Monte Carlo error": np.sqrt(share * (1 - share) / len(part)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def make(part: str) -> pd.DataFrame:
+    """Simulate one part."""
+    if part == "studies":
+        cells = [(n, effect, k) for n in SIZES for effect in EFFECTS for k in range(STUDIES)]
+        return pd.DataFrame([judge(*cell) for cell in cells])
+    if part == "alarms":
+        cells = [
+            (n, effect, 10_000 + k)
+            for n in SIZES
+            for effect in ("none", "level")
+            for k in range(ALARMS)
+        ]
+        return pd.DataFrame([alarm(*cell) for cell in cells])
+    cells = [(163, effect, k) for effect in ("level", "location 1.4") for k in range(WHOLE // 2)]
+    return pd.DataFrame([whole(*cell) for cell in cells])
 
 
 def main() -> None:
-    """Print the tables."""
+    """Simulate what is asked for, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=30)
-    parser.add_argument("--null-studies", type=int, default=250)
-    parser.add_argument("--whole", type=int, default=8)
-    arguments = parser.parse_args()
-    start = time.process_time()
-    with threadpool_limits(limits=1):
-        rows = [
-            summarise(
-                n, effect, pd.DataFrame([judge(n, effect, k) for k in range(arguments.studies)])
-            )
-            for n in SIZES
-            for effect in EFFECTS
-        ]
-        null_rows = [
-            false_alarms(n, effect, 10_000, arguments.null_studies)
-            for n in SIZES
-            for effect in ("none", "level")
-        ]
-        whole = [
-            compare_with_whole(163, effect, k)
-            for k in range(arguments.whole // 2)
-            for effect in ("level", "location 1.4")
-        ]
-    table, alarms = pd.DataFrame(rows), pd.DataFrame(null_rows)
-    worst = np.sqrt(0.25 / arguments.studies)
-    total = alarms["studies"].sum()
-    share = float((alarms["location adds"] * alarms["studies"]).sum() / total)
+    parser.add_argument("parts", nargs="*", choices=["studies", "alarms", "whole", []])
+    HERE.mkdir(exist_ok=True)
+    for part in parser.parse_args().parts:
+        with threadpool_limits(limits=1):
+            made = make(part)
+        made.round(6).to_csv(HERE / f"{part}.csv", index=False)
+    kept = {part: pd.read_csv(HERE / f"{part}.csv", keep_default_na=False, na_values=[""])
+            for part in ("studies", "alarms", "whole")}  # fmt: skip
     print(
         f"5 markers, 2 regions; horizon {HORIZON:g} months, margin {MARGIN:g}, {FOLDS} folds once,"
-        f" {RESAMPLES} resamples,\n{PERMUTATIONS} permutations;"
-        f" {(time.process_time() - start) / 60:.1f} CPU minutes. A share of {arguments.studies}"
-        f" studies has a\nMonte Carlo error of {worst:.2f} at most.\n"
+        f" {RESAMPLES} resamples,\n{PERMUTATIONS} permutations; {STUDIES} studies a row: a share"
+        f" has a Monte Carlo error of {np.sqrt(0.25 / STUDIES):.2f} at most.\n"
     )
-    print(table.round(3).to_string(index=False))
+    print(tabulate(kept["studies"]).round(3).to_string(index=False))
     print("\nNo effect of location: how often 'location adds' is false\n")
-    print(alarms.round(3).to_string(index=False))
+    print(tabulate_alarms(kept["alarms"]).round(4).to_string(index=False))
+    own = kept["whole"]
+    far = (own["gain"] - own["whole gain"]).abs()
+    same = [verdict_now(row) == row["whole verdict"] for row in own.to_dict("records")]
     print(
-        f"all {total} studies together: {share:.4f}, Monte Carlo error"
-        f" {np.sqrt(share * (1 - share) / total):.4f}"
-    )
-    print(
-        f"\n{len(whole)} studies of 163 patients by integration_test itself: gain differs by"
-        f" {np.mean([far for far, _ in whole]):.4f} on average,"
-        f"\n{max(far for far, _ in whole):.4f} at most; verdicts agree in"
-        f" {sum(same for _, same in whole)} of {len(whole)}"
+        f"\n{len(own)} studies of 163 patients by integration_test itself: the gain differs by"
+        f" {far.mean():.3f} on average\nand {far.max():.3f} at most; verdicts agree in {sum(same)}"
     )
 
 

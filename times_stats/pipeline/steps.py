@@ -244,7 +244,7 @@ def _integrate(prepared: Prepared, *, jobs: int) -> IntegrationResult:
         margin=study.evaluate.margin,
         seed=study.seed,
         jobs=jobs,
-        **_design(prepared),
+        **build_design(prepared),
     )
     labelled = move_labels(prepared, n_permutations=_LABELLINGS)
     if labelled is None:
@@ -264,12 +264,18 @@ def _find_carriers(prepared: Prepared, *, jobs: int) -> Carriers:
         n_resamples=prepared.study.evaluate.n_resamples,
         seed=prepared.study.seed,
         jobs=jobs,
-        **_design(prepared),
+        **build_design(prepared),
     )
 
 
-def _design(prepared: Prepared) -> dict[str, Any]:
-    """Return what the ladder and the games are built from."""
+def build_design(prepared: Prepared) -> dict[str, Any]:
+    """Return what the ladder and the games are built from, by the names of their arguments.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The analysed patients.
+    """
     study, strata = prepared.study, prepared.strata
     return {
         "stages": prepared.stages if len(prepared.stages.columns) else None,

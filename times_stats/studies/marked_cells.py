@@ -99,8 +99,10 @@ def _left_out(
     ids = set(study.patients["patient_id"])
     without = ids - set(counts.index.get_level_values("patient_id"))
     notes = [
-        f"{int(counts.to_numpy().sum())} cells of {', '.join(counts.columns.unique('marker'))} in"
-        f" {len(counts)} images of {len(ids) - len(without)} patients"
+        f"marks move among {int(counts.to_numpy().sum())} cells of"
+        f" {', '.join(counts.columns.unique('marker'))} in {len(counts)} images of"
+        f" {len(ids) - len(without)} patients; where these are not all immune cells, name those"
+        " that are in [score] markers"
     ]
     if len(images):
         why = images["reason"].value_counts()
