@@ -183,24 +183,29 @@ def shapley_pictures(contents: ReportContents) -> dict[str, Picture]:
     if carriers is None or not carriers.is_played:
         return {}
     table = carriers.table[carriers.table["part"] != "total"]
-    at = f"at {carriers.horizon:g} months"
+    table = table.assign(player=table["player"].replace({"stage": "Stage", "cohort": "Cohort"}))
+    months = f"{carriers.horizon:g} months"
     pictures = {}
-    for game, quantity, digits, caption in (
+    for game, quantity, unit, digits, caption in (
         (
             "performance",
-            f"Shapley value: C (Uno) within folds {at}",
+            f"Shapley value: C (Uno) within folds at {months}",
+            1,
             3,
             "What each player adds to performance, models refitted for every coalition",
         ),
         (
             "prediction",
-            "Mean absolute Shapley value: event probability",
-            3,
-            f"How far each player moves a patient’s event probability by {carriers.horizon:g} "
-            "months, by models learned without the patient",
+            "Mean absolute Shapley value, percentage points",
+            100,
+            1,
+            f"How far each player moves a patient’s event probability by {months}, by models "
+            "learned without the patient",
         ),
     ):
         rows = table[table["game"] == game].sort_values("estimate", ascending=False, kind="stable")
+        numbers = ["estimate", "lower", "upper"]
+        rows = rows.assign(**{name: unit * rows[name] for name in numbers})
         said = [
             f"{row['player']} {fixed(row['estimate'], digits)} "
             f"({fixed(row['lower'], digits)} to {fixed(row['upper'], digits)})"

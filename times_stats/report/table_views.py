@@ -386,6 +386,7 @@ _NULLS = {
     "random labelling": "Marks of immune cells lie at random among them",
 }
 _REFITTED = ", refitted"
+_ALWAYS_IN = ("stage", "cohort")  # players of the prediction game alone
 
 
 def shapley_table(table: pd.DataFrame, *, horizon: float) -> Table:
@@ -397,7 +398,8 @@ def shapley_table(table: pd.DataFrame, *, horizon: float) -> Table:
     ranked = performance.sort_values("estimate", ascending=False, kind="stable").index
     rows = []
     for player in [*ranked, *(name for name in prediction.index if name not in ranked)]:
-        cells = [Cell(str(player))]
+        name = str(player)
+        cells = [Cell(name.capitalize() if name in _ALWAYS_IN else name)]
         if player in performance.index:
             row = performance.loc[player]
             cells.append(
