@@ -3,7 +3,7 @@
 Studies of 101, 163 and 227 patients, 5 markers and 2 regions are drawn with no effect, with an
 effect of the level (log hazard ratio .4 per SD), and with one of location besides (hazard ratio 1.4
 or 2 per SD of one marker's location index). ``new`` is the rule of today: the conditional test
-decides on "location adds", the interval of the gain on "levels suffice". ``old`` took the interval
+decides on "location adds" where all gains are above 0, the interval on "levels suffice". ``old`` took the interval
 for both, with all four analyses above 0. ``gain`` is the mean headline estimate, ``sd`` its
 standard deviation over studies, ``se`` the mean bootstrap standard error within a study.
 

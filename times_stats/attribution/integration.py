@@ -102,7 +102,7 @@ def integration_test(
     stage where recorded, in Uno's C at the horizon. Sensitivity analyses: the same gain by the
     ridge without stage and by the boosted Cox with and without it. "levels suffice" if the 95 %
     interval of the gain and every sensitivity estimate lie below `margin`; otherwise "location
-    adds" if the test rejects at 5 % and the gain is above 0; otherwise "cannot tell". The test
+    adds" if the test rejects at 5 % and all four gains are above 0; otherwise "cannot tell". The test
     bounds the rate at which "location adds" is a false alarm, which the interval does not, being
     conditional on the fitted models: see ``benchmarks/calibration/location_verdict.txt``, the
     frequency of each verdict in simulated studies.

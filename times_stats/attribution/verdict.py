@@ -40,8 +40,8 @@ def decide(gain: Gain, *, p_value: float, sensitivity: Sequence[float], margin: 
 
     Each word risks one error, and is held to what bounds that error. "location adds" risks a false
     alarm: the rate of false alarms of the conditional test is known, that of an interval given the
-    fitted models is not, so the test decides, and the gain has to point the same way. "levels
-    suffice" risks to miss a gain that matters: a test that does not reject says nothing of that, so
+    fitted models is not, so the test decides, and the gain has to point the same way in every
+    analysis: where learners disagree, nobody can tell. "levels suffice" risks to miss a gain that matters: a test that does not reject says nothing of that, so
     the interval of the gain decides, and no other learner may see such a gain. Where a test rejects
     and the gain is nonetheless below the margin, the margin that the study declared decides.
     ``benchmarks/calibration/location_verdict.txt`` shows how often each word is said.
@@ -61,13 +61,13 @@ def decide(gain: Gain, *, p_value: float, sensitivity: Sequence[float], margin: 
     -------
     str
         "levels suffice" if ``gain.upper < margin`` and every sensitivity estimate is below
-        `margin`; otherwise "location adds" if ``p_value <= 0.05`` and ``gain.estimate > 0``;
-        otherwise "cannot tell".
+        `margin`; otherwise "location adds" if ``p_value <= 0.05`` and ``gain.estimate`` and every
+        sensitivity estimate are above 0; otherwise "cannot tell".
 
     Examples
     --------
     >>> gain = Gain(0.02, -0.01, 0.05)
-    >>> decide(gain, p_value=0.01, sensitivity=[0.02, -0.01], margin=0.03)
+    >>> decide(gain, p_value=0.01, sensitivity=[0.02, 0.01], margin=0.03)
     'location adds'
     >>> decide(gain, p_value=0.20, sensitivity=[0.02, 0.01], margin=0.03)
     'cannot tell'
@@ -76,7 +76,8 @@ def decide(gain: Gain, *, p_value: float, sensitivity: Sequence[float], margin: 
     """
     if gain.upper < margin and all(estimate < margin for estimate in sensitivity):
         return "levels suffice"
-    if p_value <= LEVEL_OF_TEST and gain.estimate > 0.0:
+    everywhere = all(estimate > 0.0 for estimate in (gain.estimate, *sensitivity))
+    if p_value <= LEVEL_OF_TEST and everywhere:
         return "location adds"
     return "cannot tell"
 
