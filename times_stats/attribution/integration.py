@@ -102,10 +102,10 @@ def integration_test(
     stage where recorded, in Uno's C at the horizon. Sensitivity analyses: the same gain by the
     ridge without stage and by the boosted Cox with and without it. "levels suffice" if the 95 %
     interval of the gain and every sensitivity estimate lie below `margin`; otherwise "location
-    adds" if the test rejects at 5 % and all four gains are above 0; otherwise "cannot tell". The test
-    bounds the rate at which "location adds" is a false alarm, which the interval does not, being
-    conditional on the fitted models: see ``benchmarks/calibration/location_verdict.txt``, the
-    frequency of each verdict in simulated studies.
+    adds" if the test rejects at 5 % and all four gains are above 0; otherwise "cannot tell". The
+    test bounds the rate at which "location adds" is a false alarm, which the interval does not,
+    being conditional on the fitted models: ``benchmarks/calibration/location_verdict.txt`` shows
+    the frequency of each verdict in simulated studies.
 
     Levels and contrasts share one learned penalty, so that the contrast block cannot be shrunk away
     on its own: the two rungs would then coincide, and their paired standard error collapse.

@@ -41,9 +41,10 @@ def decide(gain: Gain, *, p_value: float, sensitivity: Sequence[float], margin: 
     Each word risks one error, and is held to what bounds that error. "location adds" risks a false
     alarm: the rate of false alarms of the conditional test is known, that of an interval given the
     fitted models is not, so the test decides, and the gain has to point the same way in every
-    analysis: where learners disagree, nobody can tell. "levels suffice" risks to miss a gain that matters: a test that does not reject says nothing of that, so
-    the interval of the gain decides, and no other learner may see such a gain. Where a test rejects
-    and the gain is nonetheless below the margin, the margin that the study declared decides.
+    analysis: where learners disagree, nobody can tell. "levels suffice" risks to miss a gain that
+    matters: a test that does not reject says nothing of that, so the interval of the gain decides,
+    and no other learner may see such a gain. Where a test rejects and the gain is nonetheless below
+    the margin, the margin that the study declared decides.
     ``benchmarks/calibration/location_verdict.txt`` shows how often each word is said.
 
     Parameters
