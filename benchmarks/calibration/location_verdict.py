@@ -4,8 +4,9 @@ Studies of 101, 163 and 227 patients, 5 markers and 2 regions are drawn with no 
 effect of the level (log hazard ratio .4 per SD), and with one of location besides (hazard ratio 1.4
 or 2 per SD of one marker's location index). ``new`` is the rule of today: the conditional test
 decides on "location adds", where all four gains are above 0, and the interval of the gain on
-"levels suffice". ``old`` took the interval for both words. ``gain`` is the mean headline estimate, ``sd`` its
-standard deviation over studies, ``se`` the mean bootstrap standard error within a study.
+"levels suffice". ``old`` took the interval for both words. ``gain`` is the mean
+headline estimate, ``sd`` its standard deviation over studies, ``se`` the mean bootstrap standard
+error within a study.
 
 The second table holds more studies of no effect of location. The test is made first and the gain
 only where the test rejects, without which the verdict cannot be "location adds".
