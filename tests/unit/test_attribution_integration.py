@@ -11,7 +11,7 @@ import pytest
 from times_stats.attribution.integration import integration_test
 from times_stats.attribution.ladder import predict_ladder
 from times_stats.attribution.rungs import collect_ladder
-from times_stats.attribution.verdict import decide, describe_agreement
+from times_stats.attribution.verdict import Gain, decide, describe_agreement
 from times_stats.errors import InputError
 from times_stats.evaluation.discrimination import concordance_harrell
 from times_stats.features.matrix import complete_markers, marker_levels
@@ -74,7 +74,9 @@ def headline(result, learner="ridge_cox"):
 def test_strong_location_effect_comes_out(strong):
     assert strong.verdict == "location adds"
     assert strong.statement.startswith("Location adds")
-    assert "the estimates of all other analyses lie above 0" in strong.statement
+    assert (
+        "The test rejects, and the estimated gain is above 0 in every analysis" in strong.statement
+    )
     assert headline(strong)["estimate"] > 0.05
     assert headline(strong, "boosted_cox")["lower"] > 0
 
@@ -131,50 +133,77 @@ def test_few_patients_cannot_tell():
 
 
 @pytest.mark.parametrize(
-    ("lower", "upper", "sensitivity", "verdict"),
+    ("limits", "p_value", "sensitivity", "verdict"),
     [
-        (0.01, 0.05, [0.02, 0.01, 0.001], "location adds"),
-        (0.01, 0.05, [], "location adds"),
-        (0.0, 0.05, [0.02, 0.01, 0.001], "cannot tell"),
-        (0.01, 0.05, [0.02, 0.0, 0.02], "cannot tell"),
-        (0.01, 0.05, [0.02, 0.01, np.nan], "cannot tell"),
-        (-0.02, 0.029, [0.02, -0.01, 0.029], "levels suffice"),
-        (-0.06, -0.01, [-0.1, 0.0, 0.01], "levels suffice"),
-        (-0.02, 0.03, [0.0, 0.0, 0.0], "cannot tell"),
-        (-0.02, 0.02, [0.0, 0.03, 0.0], "cannot tell"),
-        (-0.02, 0.02, [0.0, np.nan, 0.0], "cannot tell"),
-        (0.001, 0.02, [0.01, 0.01, 0.01], "location adds"),
-        (0.001, 0.02, [0.01, -0.01, 0.01], "levels suffice"),
-        (0.001, 0.02, [0.04, -0.01, 0.01], "cannot tell"),
-        (np.nan, np.nan, [0.01, 0.01, 0.01], "cannot tell"),
+        ((0.02, -0.01, 0.05), 0.05, [0.02, 0.01, 0.001], "location adds"),
+        ((0.02, -0.01, 0.05), 0.01, [-0.02, 0.01, 0.01], "cannot tell"),
+        ((0.02, -0.01, 0.05), 0.01, [0.02, 0.01, np.nan], "cannot tell"),
+        ((0.02, 0.01, 0.05), 0.051, [0.02, 0.01, 0.001], "cannot tell"),
+        ((0.02, 0.01, 0.05), np.nan, [0.02, 0.01, 0.001], "cannot tell"),
+        ((0.0, -0.04, 0.05), 0.01, [0.02, 0.01, 0.001], "cannot tell"),
+        ((-0.01, -0.04, 0.05), 0.01, [0.02, 0.01, 0.001], "cannot tell"),
+        ((0.01, -0.02, 0.029), 0.4, [0.02, -0.01, 0.029], "levels suffice"),
+        ((-0.03, -0.06, -0.01), 0.4, [-0.1, 0.0, 0.01], "levels suffice"),
+        ((0.01, 0.001, 0.02), 0.01, [0.01, 0.01, 0.01], "levels suffice"),
+        ((0.01, -0.02, 0.02), np.nan, [0.0, 0.0, 0.0], "levels suffice"),
+        ((0.01, -0.02, 0.03), 0.4, [0.0, 0.0, 0.0], "cannot tell"),
+        ((0.01, -0.02, 0.02), 0.4, [0.0, 0.03, 0.0], "cannot tell"),
+        ((0.01, -0.02, 0.02), 0.4, [0.0, np.nan, 0.0], "cannot tell"),
+        ((0.01, -0.02, 0.02), 0.01, [0.01, 0.04, 0.01], "location adds"),
+        ((0.01, -0.02, 0.02), 0.01, [0.0, 0.04, 0.0], "cannot tell"),
+        ((np.nan, np.nan, np.nan), 0.01, [0.01, 0.01, 0.01], "cannot tell"),
     ],
 )
-def test_verdict_rule(lower, upper, sensitivity, verdict):
-    assert decide(lower, upper, sensitivity, margin=0.03) == verdict
+def test_verdict_rule(limits, p_value, sensitivity, verdict):
+    found = decide(Gain(*limits), p_value=p_value, sensitivity=sensitivity, margin=0.03)
+    assert found == verdict
 
 
 @pytest.mark.parametrize(
-    ("limits", "estimates", "sentence"),
+    ("limits", "p_value", "estimates", "sentence"),
     [
-        ((0.01, 0.05), (0.02, 0.01), "and the estimates of all other analyses lie above 0."),
-        ((0.01, 0.05), (0.02, -0.01), "lies above 0, but the estimate does not in boosted."),
-        ((0.01, 0.05), (0.0, -0.01), "above 0, but the estimate does not in bare and boosted."),
-        ((-0.01, 0.02), (0.02, -0.01), "and the estimates of all other analyses lie below 0.03."),
-        ((-0.01, 0.02), (0.03, 0.01), "lies below 0.03, but the estimate does not in bare."),
-        ((-0.01, 0.04), (0.05, -0.01), "holds both 0 and 0.03, so the other analyses cannot"),
+        ((0.03, 0.01, 0.05), 0.01, (0.02, 0.01), "gain is above 0 in every analysis."),
+        ((0.03, -0.01, 0.05), 0.01, (0.02, -0.01), "is above 0, but not in boosted."),
+        ((0.03, -0.01, 0.05), 0.01, (0.0, -0.01), "is above 0, but not in bare and boosted."),
+        (
+            (-0.01, -0.05, 0.05),
+            0.01,
+            (0.0, -0.01),
+            "rejects, but the estimated gain is not above 0",
+        ),
+        ((0.03, 0.01, 0.05), 0.20, (0.02, 0.01), "above 0, but the test does not reject: such"),
+        ((0.03, 0.01, 0.05), np.nan, (0.02, 0.01), "above 0, but there is no test: such"),
+        ((0.0, -0.01, 0.02), 0.20, (0.02, -0.01), "of all other analyses lie below 0.03."),
+        ((0.0, -0.01, 0.02), 0.20, (0.03, 0.01), "below 0.03, but the estimate does not in bare."),
+        (
+            (0.0, -0.01, 0.04),
+            0.20,
+            (0.05, -0.01),
+            "not reject, and the interval of the gain reaches",
+        ),
+        ((0.01, 0.001, 0.02), 0.01, (0.01, 0.01), "The test does see location: it tells of the"),
+        ((0.01, 0.001, 0.02), 0.01, (0.04, 0.01), "does not in bare. The test rejects."),
     ],
 )
-def test_disagreeing_analyses_are_named(limits, estimates, sentence):
+def test_what_disagrees_is_named(limits, p_value, estimates, sentence):
     named = dict(zip(("bare", "boosted"), estimates, strict=True))
-    found = describe_agreement(*limits, named, margin=0.03)
+    found = describe_agreement(Gain(*limits), p_value=p_value, sensitivity=named, margin=0.03)
     assert sentence in found
-    assert found.count(".") - found.count("0.03") == 1
+    assert found.endswith(".")
 
 
-def test_small_gain_that_one_analysis_lacks_says_both():
-    found = describe_agreement(0.001, 0.02, {"bare": 0.01, "boosted": -0.01}, margin=0.03)
-    assert "above 0, but the estimate does not in boosted." in found
-    assert "all other analyses lie below 0.03." in found
+def test_refitted_tests_stand_beside_those_without_refits():
+    features, outcome, stages, folds = prepare(n_patients=60, markers=2, n_folds=3, seed=16)
+    result = climb(features, outcome, stages, folds, n_permutations=19, n_refits=19)
+    assert result.nulls["null"].tolist() == [
+        "conditional location",
+        "label exchangeability",
+        "conditional location, refitted",
+        "label exchangeability, refitted",
+    ]
+    assert result.nulls["p_value"].between(0.05, 1).all()
+    told = result.nulls["p_value"].map("p = {:.3f}".format)
+    assert f"under every permutation, {told[2]} and {told[3]}." in result.statement
 
 
 def test_left_out_filled_and_assumed_things_are_noted():

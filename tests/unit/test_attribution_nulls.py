@@ -16,7 +16,11 @@ from times_stats.attribution import (
     label_exchangeability_test,
     random_labelling_test,
 )
-from times_stats.attribution.null_tests import _exchangeable_regions, _permute_within, _projections
+from times_stats.attribution.null_permutations import (
+    _exchangeable_regions,
+    _permute_within,
+    _projections,
+)
 from times_stats.attribution.permutation import permutation_p
 from times_stats.attribution.rank_scores import normal_scores_within
 from times_stats.attribution.score_statistic import fit_without_location

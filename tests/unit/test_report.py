@@ -32,6 +32,7 @@ SECTIONS = [
     "Survival model",
     "Calibration",
     "Level or location",
+    "Who carries it: levels or locations",
     "Diagnostics",
     "Provenance",
     "What the data do not show",
@@ -288,3 +289,35 @@ def test_the_best_model_is_named_whoever_it_is():
         "Highest C (Uno) within folds of the 9 models: Stage + TIMES score"
         in verdicts(make_contents())[-1]
     )
+
+
+def test_games_stand_side_by_side_and_shares_only_where_there_are_some():
+    carriers = make_contents().carriers
+    page = render_report([make_contents()])
+    assert "CXCL17 level" in page
+    assert "always in" in page
+    assert "Share of the gain" in page
+    table = carriers.table.assign(share=np.nan)
+    carriers.table = table
+    page = render_report([make_contents(carriers=carriers)])
+    assert "Share of the gain" not in page
+    assert "Shares are not given: the interval of the gain is not above 0." in page
+
+
+def test_games_that_were_not_played_say_why():
+    carriers = make_contents().carriers
+    carriers.is_played, carriers.table = False, carriers.table.iloc[:0]
+    carriers.statement = "No game was played: 12 patients with 3 events have every marker."
+    page = render_report([make_contents(carriers=carriers)])
+    assert "No game was played: 12 patients with 3 events" in page
+    assert "What each level and each location carries" not in page
+
+
+def test_tests_of_location_name_null_and_statistic():
+    contents = make_contents()
+    names = ["conditional location, refitted", "random labelling"]
+    contents.integration.nulls = contents.integration.nulls.assign(null=names)
+    page = render_report([contents])
+    assert "Location is irrelevant given the levels" in page
+    assert "out-of-fold gain, refitted" in page
+    assert "Marks of immune cells lie at random among them" in page

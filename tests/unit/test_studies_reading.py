@@ -22,6 +22,7 @@ from times_stats.studies import (
     read_study,
     spatial_functions,
 )
+from times_stats.studies.marked_cells import count_marked_cells
 from times_stats.tables import build_study
 
 N = 15
@@ -140,6 +141,46 @@ def test_levels_are_all_cells_over_all_areas(study):
     area = spans["x"] * spans["y"] * 1e-6
     for marker in ("CD4", "CD8", "stroma"):
         np.testing.assert_allclose(levels[marker], counts[:, marker] / area, rtol=1e-6)
+
+
+def test_marks_are_counted_by_image_and_region_and_what_is_left_out_is_said(study, folder):
+    marked = count_marked_cells(study)
+    cells = make_cells()
+    own = cells[cells["cell_type"] != "CK"]
+    counted = own.groupby(["patient_id", "cell_type"]).size()
+    found = marked.counts.T.groupby(level="marker").sum().T.droplevel("image_id")
+    for marker in ("CD4", "CD8", "stroma"):
+        pd.testing.assert_series_equal(
+            found[marker], counted[:, marker], check_names=False, check_index_type=False
+        )
+    assert marked.immune.to_numpy().sum() == len(own)
+    assert (
+        marked.immune >= marked.counts.T.groupby(level="region").max().T[marked.immune.columns]
+    )[marked.immune.columns].all(axis=None)
+    assert len(marked.notes) == 1
+    assert f"marks move among {len(own)} cells of CD4, CD8, stroma in 15 images" in marked.notes[0]
+
+    summary = study.cells.summary.copy()
+    summary.loc[0, "reason"] = "no tumour cell"
+    images = study.cells.images.copy()
+    lost = images["image_id"].eq("i00") & images["region"].isin(study.cells.regions)
+    images.loc[lost, ["value", "information"]] = [np.nan, 0.0]
+    without = replace(study, cells=replace(study.cells, summary=summary, images=images))
+    n = int((own["image_id"] == "i00").sum())
+    assert count_marked_cells(without).notes[1:] == (
+        f"1 images with {n} such cells show no region: no tumour cell (1).",
+        "1 patients have no image that shows regions.",
+    )
+
+
+def test_marks_that_a_cell_may_share_are_refused(study, tmp_path):
+    flagged = make_cells().assign(CD8_positive=lambda cells: cells["cell_type"] == "CD8")
+    file = write(tmp_path / "flags", cells=flagged.query("patient_id < 'p01'"))
+    moved = replace(study, path=str(file))
+    with pytest.raises(InputError, match="CD8: flags, of which a cell may carry several"):
+        count_marked_cells(moved)
+    with pytest.raises(InputError, match="no marks to move"):
+        count_marked_cells(replace(study, cells=None))
 
 
 def test_csv_gives_the_same_study_in_any_order_with_any_workers(study, tmp_path):

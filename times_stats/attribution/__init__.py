@@ -25,6 +25,7 @@ _EXPORTS = {
     "NullTest": "times_stats.attribution.score_statistic",
     "conditional_location_test": "times_stats.attribution.null_tests",
     "label_exchangeability_test": "times_stats.attribution.null_tests",
+    "location_gain_test": "times_stats.attribution.location_gain",
     "random_labelling_test": "times_stats.attribution.random_labelling",
 }
 __all__ = [*_EXPORTS]

@@ -12,7 +12,7 @@ import pandas as pd
 from times_stats._checks import as_survival_table
 from times_stats._typing import FloatArray, IntArray
 from times_stats.attribution.ladder import BOOSTED, RIDGE, predict_ladder
-from times_stats.attribution.null_tests import run_location_nulls, state_nulls, tabulate_nulls
+from times_stats.attribution.null_answers import run_location_nulls, tabulate_nulls
 from times_stats.attribution.rungs import (
     ALL_REGIONS,
     FUNCTIONS,
@@ -23,7 +23,8 @@ from times_stats.attribution.rungs import (
     choose_patients,
     collect_ladder,
 )
-from times_stats.attribution.verdict import Verdict, decide, describe_agreement
+from times_stats.attribution.score_statistic import NullTest
+from times_stats.attribution.verdict import Gain, Verdict, decide, state_nulls, state_verdict
 from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.features.function_components import SpatialFunctions
 from times_stats.features.matrix import ALL_IMAGES, complete_markers, marker_levels
@@ -48,9 +49,10 @@ class IntegrationResult:
         at 5 %, two-sided, were the fitted models fixed).
     nulls : DataFrame
         Columns null, statistic, p_value, p_error (Monte Carlo), n_permutations, n, events: the
-        tests of `label_exchangeability_test` and `conditional_location_test`.
+        tests of `conditional_location_test` and `label_exchangeability_test`, and of
+        `location_gain_test` if there were refits.
     verdict : {"location adds", "levels suffice", "cannot tell"}
-        Reading of the headline contrast and of the sensitivity analyses.
+        Reading of the headline test, the headline gain and the sensitivity analyses.
     statement : str
         The answer in plain words, with its figures.
     notes : tuple of str
@@ -77,6 +79,7 @@ def integration_test(
     strata: np.ndarray | None = None,
     n_resamples: int = 1000,
     n_permutations: int = 199,
+    n_refits: int = 0,
     margin: float = 0.03,
     tumour_region: str | None = None,
     scaled_by_region: Sequence[str] = (),
@@ -95,14 +98,14 @@ def integration_test(
     columns the sensitivity analysis.
     With several cohorts, cohort indicators stand in every rung.
 
-    Headline: all regions minus levels, ridge Cox, with stage where recorded, in Uno's C at the
-    horizon. Sensitivity analyses: the same contrast by the ridge without stage and by the boosted
-    Cox with and without it. "location adds" if the headline's 95 % interval lies above 0 and every
-    sensitivity estimate is above 0; "levels suffice" if the interval lies below `margin` and every
-    sensitivity estimate is below it; else "cannot tell", and the statement names the analyses that
-    disagree. More than the headline is asked for because its interval is conditional on the fitted
-    models: see ``benchmarks/calibration/location_verdict.txt``, which also gives the frequency of
-    each verdict in simulated studies.
+    Headline: `conditional_location_test`, and the gain of all regions over levels, ridge Cox, with
+    stage where recorded, in Uno's C at the horizon. Sensitivity analyses: the same gain by the
+    ridge without stage and by the boosted Cox with and without it. "levels suffice" if the 95 %
+    interval of the gain and every sensitivity estimate lie below `margin`; otherwise "location
+    adds" if the test rejects at 5 % and all four gains are above 0; otherwise "cannot tell". The
+    test bounds the rate at which "location adds" is a false alarm, which the interval does not,
+    being conditional on the fitted models: ``benchmarks/calibration/location_verdict.txt`` shows
+    the frequency of each verdict in simulated studies.
 
     Levels and contrasts share one learned penalty, so that the contrast block cannot be shrunk away
     on its own: the two rungs would then coincide, and their paired standard error collapse.
@@ -130,6 +133,8 @@ def integration_test(
         Bootstrap resamples of the out-of-fold predictions, shared by all models.
     n_permutations : int, default 199
         Of the null tests.
+    n_refits : int, default 0
+        Permutations under which models are fitted again for `location_gain_test`; 0 for none.
     margin : float, default 0.03
         Gain in C below which location is taken as unimportant.
     tumour_region : str, optional
@@ -209,13 +214,17 @@ def integration_test(
         table,
         stages=stages,
         levels=levels if weighted else None,
+        folds=folds[:, keep],
         n_permutations=n_permutations,
+        n_refits=n_refits,
         seed=seed,
+        jobs=jobs,
     )
-    notes += [f"{found.null} test: {note}" for found in nulls for note in found.notes]
+    notes += [f"{found.null} test: {note}" for found in nulls[:2] for note in found.notes]
     known = set(features.columns.get_level_values("marker"))
     verdict, statement = _conclude(
         paired,
+        nulls,
         horizon=horizon,
         margin=margin,
         unidentified=[marker for marker in scaled_by_region if marker in known],
@@ -225,7 +234,7 @@ def integration_test(
         differences=paired,
         nulls=tabulate_nulls(nulls),
         verdict=verdict,
-        statement=f"{statement} {state_nulls(nulls)}",
+        statement=statement,
         notes=tuple(notes),
     )
 
@@ -272,25 +281,40 @@ def _compare_rungs(
 
 
 def _conclude(
-    paired: pd.DataFrame, *, horizon: float, margin: float, unidentified: list[str]
+    paired: pd.DataFrame,
+    nulls: Sequence[NullTest],
+    *,
+    horizon: float,
+    margin: float,
+    unidentified: list[str],
 ) -> tuple[Verdict, str]:
-    """Return the verdict on the headline contrast, and the answer in plain words."""
-    headline, sensitivity = _contrasts(paired)
+    """Return the verdict on the headline test and gain, and the answer in plain words."""
+    row, others = _contrasts(paired)
+    gain, sensitivity = _gain(row), {name: _gain(other) for name, other in others.items()}
+    p_value = nulls[0].p_value
     verdict = decide(
-        headline["lower"],
-        headline["upper"],
-        [row["estimate"] for row in sensitivity.values()],
+        gain,
+        p_value=p_value,
+        sensitivity=[other.estimate for other in sensitivity.values()],
         margin=margin,
     )
-    statement = _state(
+    statement = state_verdict(
         verdict,
-        headline,
-        sensitivity,
+        gain,
+        p_value=p_value,
+        sensitivity=sensitivity,
+        who=f"{row['n']:.0f} patients with {row['events']:.0f} events",
         horizon=horizon,
         margin=margin,
+        detectable=row["minimal_detectable_difference"],
+        with_stage=row["model"].startswith("stage_"),
         unidentified=unidentified,
     )
-    return verdict, statement
+    return verdict, f"{statement} {state_nulls(nulls)}"
+
+
+def _gain(row: Mapping[str, Any]) -> Gain:
+    return Gain(row["estimate"], row["lower"], row["upper"])
 
 
 def _describe_levels(levels: pd.DataFrame) -> str:
@@ -380,49 +404,3 @@ def _contrasts(paired: pd.DataFrame) -> tuple[Mapping[str, Any], dict[str, Mappi
                 given = f" with{'' if with_stage else 'out'} the stage" if staged.any() else ""
                 rows[name + given] = {str(key): value for key, value in row.items()}
     return rows.pop(next(iter(rows))), rows
-
-
-def _figures(row: Mapping[str, Any]) -> str:
-    return f"{row['estimate']:+.3f} ({row['lower']:+.3f} to {row['upper']:+.3f})"
-
-
-def _state(
-    verdict: Verdict,
-    headline: Mapping[str, Any],
-    sensitivity: Mapping[str, Mapping[str, Any]],
-    *,
-    horizon: float,
-    margin: float,
-    unidentified: list[str],
-) -> str:
-    staged = headline["model"].startswith("stage_")
-    given = "their levels and the stage" if staged else "their levels"
-    opening = {
-        "location adds": "Location adds: where the markers sit improves prediction beyond"
-        f" {given}.",
-        "levels suffice": f"Levels suffice: where the markers sit adds less than {margin:.2f} of"
-        f" concordance beyond {given}.",
-        "cannot tell": "Cannot tell: these analyses together neither show that where the markers"
-        f" sit adds to {given}, nor exclude a gain of {margin:.2f} of concordance.",
-    }[verdict]
-    others = "; ".join(f"{name} {_figures(row)}" for name, row in sensitivity.items())
-    estimates = {name: float(row["estimate"]) for name, row in sensitivity.items()}
-    parts = [
-        opening,
-        f"The paired difference in Uno's C at {horizon:g} months is {_figures(headline)}, 95 %"
-        f" interval, in {headline['n']:.0f} patients with {headline['events']:.0f} events (ridge"
-        " Cox, patients of one test fold compared); were the fitted models fixed, the smallest"
-        " difference detectable with 80 % power"
-        " would be"
-        f" {headline['minimal_detectable_difference']:.3f}.",
-        f"Other analyses: {others}.",
-        describe_agreement(headline["lower"], headline["upper"], estimates, margin=margin),
-    ]
-    if unidentified:
-        names = ", ".join(unidentified)
-        parts.append(
-            f"A region-free level is not identified for {names}: every region was scaled on its own"
-            " to the same mean, so 'level' there is the mean of separately scaled regions, not an"
-            " amount."
-        )
-    return " ".join(parts)

@@ -94,14 +94,31 @@ def _predict_fold(
         ridge = RidgeCox(weak=design.weak, transform="standardise").fit(design.X.iloc[train], y)
         X = design.X.iloc[held_out]
         part[f"{RIDGE}/{rung}"] = (ridge.predict(X), ridge.predict_survival(X, times=times))
-        part[f"{BOOSTED}/{rung}"] = (_boost(design, train, held_out, y, seed), None)
+        part[f"{BOOSTED}/{rung}"] = (boost(design, train, held_out, y, seed), None)
     return part, plain
 
 
-def _boost(
+def boost(
     design: RungDesign, train: IntArray, held_out: IntArray, y: pd.DataFrame, seed: int
 ) -> FloatArray:
-    """Fit one boosted Cox on all columns; NaN is the training mean, 0, as for the ridge."""
+    """Fit one boosted Cox on all columns; NaN is the training mean, 0, as for the ridge.
+
+    Parameters
+    ----------
+    design : RungDesign
+        Columns of the rung.
+    train, held_out : int array
+        Positions of the patients.
+    y : DataFrame
+        Outcome of the training patients.
+    seed : int
+        Seed of the learner.
+
+    Returns
+    -------
+    float array, shape (n_held_out,)
+        Risk.
+    """
     filled = design.X.fillna(0.0)
     varied = filled.columns[np.ptp(filled.iloc[train].to_numpy(), axis=0) > 0.0]
     if varied.empty:

@@ -175,14 +175,8 @@ def compare_contrasts(
     UntestableError
         If nothing of any contrast is left.
     """
-    spread = ((before - before.mean(axis=0)) ** 2).sum(axis=0)
-    free = (contrast**2).sum(axis=0) / np.where(spread > 0.0, spread, np.inf)
-    used = free > _NOTHING
-    if not used.any():
-        raise UntestableError(
-            "levels, stage and cohort leave nothing of where the markers sit: there are too few"
-            " patients for so many levels, or the levels hold the regions themselves"
-        )
+    free = left_of_contrasts(contrast, before=before)
+    used = free > 0.0
     z = studentised_scores(fixed.residual, contrast) * used
     observed = float((z**2).sum())
 
@@ -213,6 +207,35 @@ def compare_contrasts(
         scores=named,
         notes=tuple(notes),
     )
+
+
+def left_of_contrasts(contrast: FloatArray, *, before: FloatArray) -> FloatArray:
+    """Return the share of each contrast's variance that levels, stage and cohort leave.
+
+    Parameters
+    ----------
+    contrast, before : ndarray, shape (n, n_markers, n_regions)
+        Contrasts, 0 where missing, and what they were before the levels were taken out.
+
+    Returns
+    -------
+    ndarray, shape (n_markers, n_regions)
+        0 where the rest is rounding.
+
+    Raises
+    ------
+    UntestableError
+        If nothing of any contrast is left.
+    """
+    spread = ((before - before.mean(axis=0)) ** 2).sum(axis=0)
+    free = (contrast**2).sum(axis=0) / np.where(spread > 0.0, spread, np.inf)
+    free = np.where(free > _NOTHING, free, 0.0)
+    if not free.any():
+        raise UntestableError(
+            "levels, stage and cohort leave nothing of where the markers sit: there are too few"
+            " patients for so many levels, or the levels hold the regions themselves"
+        )
+    return np.asarray(free)
 
 
 def studentised_scores(residual: FloatArray, contrast: FloatArray) -> FloatArray:

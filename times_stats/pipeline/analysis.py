@@ -184,6 +184,7 @@ def _report(
             "attribution": attribution,
             "integration": fitted.integration.differences,
             "location_nulls": fitted.integration.nulls,
+            "shapley": fitted.carriers.table,
             **({} if study.cells is None else cell_tables(study.cells)),
         },
         fit=fitted.fit,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from times_stats._typing import FloatArray
+from times_stats.attribution.carriers import Carriers
 from times_stats.attribution.integration import IntegrationResult
 from times_stats.evaluation.calibration import calibration_groups
 from times_stats.features.located_cells import LocatedCells
@@ -158,6 +159,7 @@ def _notes(
     prepared: Prepared,
     nested: NestedPredictions,
     integration: IntegrationResult,
+    carriers: Carriers,
     fit: SurvivalFit,
 ) -> list[str]:
     study, y = prepared.study, prepared.outcome
@@ -235,6 +237,7 @@ def _notes(
         "No external cohort was used: nothing here says how the score does in other hospitals."
     )
     notes.extend(integration.notes)
+    notes.extend(carriers.notes)
     return notes
 
 
@@ -338,6 +341,7 @@ def describe(
         attribution=attribution,
         phi=phi,
         integration=integration,
+        carriers=fitted.carriers,
         rmst=rmst,
         provenance=provenance,
         notes=_score_notes(
@@ -345,7 +349,7 @@ def describe(
             set(failed),
             n_markers=prepared.features.columns.get_level_values(0).nunique(),
         )
-        + _notes(prepared, nested, integration, fit),
+        + _notes(prepared, nested, integration, fitted.carriers, fit),
         survival_notes=_survival_notes(prepared, nested, fitted.comparison),
         failed_models=frozenset(failed) - {SURVIVAL},
         warnings=warnings,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from times_stats.attribution.carriers import Carriers, find_carriers
 from times_stats.attribution.integration import IntegrationResult, integration_test
+from times_stats.attribution.null_answers import tabulate_nulls
+from times_stats.attribution.verdict import state_random_labelling
 from times_stats.evaluation.comparison import Prediction, compare
 from times_stats.model_files import save_score
 from times_stats.pipeline.checkpoints import RunFolder
@@ -24,6 +28,7 @@ from times_stats.pipeline.nested import (
     predict_nested,
 )
 from times_stats.pipeline.preparation import Prepared
+from times_stats.pipeline.random_labels import move_labels
 from times_stats.pipeline.storage import (
     read_frames,
     read_nested,
@@ -44,6 +49,8 @@ from times_stats.survival.sampling import (
 from times_stats.survival.storage import load_posterior, save_posterior
 
 _PERMUTATIONS = 9999  # half a second: a p-value near 5 % is then known to .002
+_REFITS = 199  # fits under a permutation: seconds, not milliseconds
+_LABELLINGS = 999  # draws of every image
 
 
 class Display(Protocol):
@@ -76,6 +83,8 @@ class Fitted:
         Survival model on all patients.
     integration : IntegrationResult
         Level or location.
+    carriers : Carriers
+        Shapley values of levels and locations.
     comparison : DataFrame
         Models and their paired differences.
     """
@@ -86,6 +95,7 @@ class Fitted:
     nested: NestedPredictions
     fit: SurvivalFit
     integration: IntegrationResult
+    carriers: Carriers
     comparison: pd.DataFrame
 
 
@@ -159,6 +169,13 @@ def fit_steps(prepared: Prepared, folder: RunFolder, *, jobs: int, display: Disp
             write=write_record,
             read=lambda path: read_record(IntegrationResult, path),
         )
+    with display.step("who carries it"):
+        carriers = folder.step(
+            "carriers",
+            compute=lambda: _find_carriers(prepared, jobs=jobs),
+            write=write_record,
+            read=lambda path: read_record(Carriers, path),
+        )
     with display.step("comparison"):
         comparison = folder.step(
             "comparison",
@@ -173,6 +190,7 @@ def fit_steps(prepared: Prepared, folder: RunFolder, *, jobs: int, display: Disp
         nested=nested,
         fit=fit,
         integration=integration,
+        carriers=carriers,
         comparison=comparison,
     )
 
@@ -216,24 +234,59 @@ def _fit_survival(
 
 
 def _integrate(prepared: Prepared, *, jobs: int) -> IntegrationResult:
-    study, strata = prepared.study, prepared.strata
-    return integration_test(
+    study = prepared.study
+    found = integration_test(
         prepared.features,
         prepared.outcome,
-        stages=prepared.stages if len(prepared.stages.columns) else None,
-        levels=prepared.table.levels if prepared.table.is_weighted else None,
         functions=spatial_functions(study),
-        folds=prepared.folds,
-        horizon=study.horizon,
-        strata=None if strata is None else strata.to_numpy(),
         n_resamples=study.evaluate.n_resamples,
         n_permutations=_PERMUTATIONS,
+        n_refits=_REFITS,
         margin=study.evaluate.margin,
-        tumour_region=study.score.tumour_region,
-        scaled_by_region=study.scaled_by_region,
         seed=study.seed,
         jobs=jobs,
+        **build_design(prepared),
     )
+    labelled = move_labels(prepared, n_permutations=_LABELLINGS)
+    if labelled is None:
+        return found
+    return dataclasses.replace(
+        found,
+        nulls=pd.concat([found.nulls, tabulate_nulls([labelled])], ignore_index=True),
+        statement=f"{found.statement} {state_random_labelling(labelled)}",
+        notes=(*found.notes, *(f"{labelled.null} test: {note}" for note in labelled.notes)),
+    )
+
+
+def _find_carriers(prepared: Prepared, *, jobs: int) -> Carriers:
+    return find_carriers(
+        prepared.features,
+        prepared.outcome,
+        n_resamples=prepared.study.evaluate.n_resamples,
+        seed=prepared.study.seed,
+        jobs=jobs,
+        **build_design(prepared),
+    )
+
+
+def build_design(prepared: Prepared) -> dict[str, Any]:
+    """Return what the ladder and the games are built from, by the names of their arguments.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The analysed patients.
+    """
+    study, strata = prepared.study, prepared.strata
+    return {
+        "stages": prepared.stages if len(prepared.stages.columns) else None,
+        "levels": prepared.table.levels if prepared.table.is_weighted else None,
+        "folds": prepared.folds,
+        "horizon": study.horizon,
+        "strata": None if strata is None else strata.to_numpy(),
+        "tumour_region": study.score.tumour_region,
+        "scaled_by_region": study.scaled_by_region,
+    }
 
 
 def _seed(prepared: Prepared, name: str) -> int:

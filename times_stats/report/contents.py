@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 if TYPE_CHECKING:
+    from times_stats.attribution.carriers import Carriers
     from times_stats.attribution.integration import IntegrationResult
     from times_stats.features.located_cells import LocatedCells
     from times_stats.tables.study import Study
@@ -68,6 +69,8 @@ class ReportContents:
         What the data do not show.
     survival_notes : list of str
         Notes that quote the survival model; withheld if it failed its checks.
+    carriers : Carriers, optional
+        Shapley values of levels and locations.
     tissue : LocatedCells, optional
         An image to show, in a study with cells.
     failed_models : frozenset of str
@@ -114,6 +117,7 @@ class ReportContents:
     survival_notes: list[str] = field(default_factory=list)
     failed_models: frozenset[str] = frozenset()
     tissue: LocatedCells | None = None
+    carriers: Carriers | None = None
 
     @property
     def title(self) -> str:

@@ -14,6 +14,7 @@ from times_stats.report.figures import (
     forest_picture,
     kaplan_meier_picture,
     ladder_picture,
+    shapley_pictures,
     weights_picture,
 )
 
@@ -33,6 +34,7 @@ def write_figures(contents: ReportContents, folder: Path) -> None:
         "comparison": comparison_picture(contents.shown_comparison),
         "weights": weights_picture(contents),
         "ladder": ladder_picture(contents, margin=contents.study.evaluate.margin),
+        **shapley_pictures(contents),
         **cell_pictures(contents),
     }
     names = ("attribution", "contributions")

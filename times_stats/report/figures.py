@@ -15,6 +15,7 @@ from times_stats.plots.comparison import plot_comparison, sort_models
 from times_stats.plots.forest import plot_forest
 from times_stats.plots.labels import feature_label, metric_label, model_label
 from times_stats.plots.ladder import plot_ladder
+from times_stats.plots.shapley_bars import plot_shapley
 from times_stats.plots.style import figure_svg
 from times_stats.plots.survival_curves import plot_kaplan_meier
 from times_stats.plots.weights import plot_weights, weight_summary
@@ -174,3 +175,46 @@ def ladder_picture(contents: ReportContents, *, margin: float | None) -> Picture
         caption="Nested models on the same folds, and the paired differences between them, with "
         f"95 % intervals conditional on the fitted models. Filled: headline learner.{shaded}",
     )
+
+
+def shapley_pictures(contents: ReportContents) -> dict[str, Picture]:
+    """Draw the performance game and the prediction game, by the names of their files."""
+    carriers = contents.carriers
+    if carriers is None or not carriers.is_played:
+        return {}
+    table = carriers.table[carriers.table["part"] != "total"]
+    table = table.assign(player=table["player"].replace({"stage": "Stage", "cohort": "Cohort"}))
+    months = f"{carriers.horizon:g} months"
+    pictures = {}
+    for game, quantity, unit, digits, caption in (
+        (
+            "performance",
+            f"Shapley value: C (Uno) within folds at {months}",
+            1,
+            3,
+            "What each player adds to performance, models refitted for every coalition",
+        ),
+        (
+            "prediction",
+            "Mean absolute Shapley value, percentage points",
+            100,
+            1,
+            f"How far each player moves a patient’s event probability by {months}, by models "
+            "learned without the patient",
+        ),
+    ):
+        rows = table[table["game"] == game].sort_values("estimate", ascending=False, kind="stable")
+        numbers = ["estimate", "lower", "upper"]
+        rows = rows.assign(**{name: unit * rows[name] for name in numbers})
+        said = [
+            f"{row['player']} {fixed(row['estimate'], digits)} "
+            f"({fixed(row['lower'], digits)} to {fixed(row['upper'], digits)})"
+            for row in rows.to_dict("records")
+        ]
+        pictures[f"shapley_{game}"] = embed_figure(
+            plot_shapley(rows, quantity=quantity),
+            alt=f"{quantity}, largest first: {'; '.join(said)}.",
+            caption=f"{caption}. Lines: 95 % intervals over patients, conditional on the fitted "
+            "models.",
+        )
+    return pictures

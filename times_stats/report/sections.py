@@ -252,6 +252,30 @@ def _ladder(contents: ReportContents) -> Section:
     )
 
 
+def _carriers(contents: ReportContents) -> list[Section]:
+    carriers = contents.carriers
+    if carriers is None:
+        return []
+    heading, statement = "Who carries it: levels or locations", true_minus(carriers.statement)
+    if not carriers.is_played:
+        return [Section("carriers", heading, paragraphs=[statement])]
+    return [
+        Section(
+            "carriers",
+            heading,
+            paragraphs=[
+                "Shapley values of ridge Cox regressions on the level of each marker and its "
+                "location, what is left of its regions once the level is taken off. Two questions: "
+                "what makes the predictions good (performance), and what moves them (prediction). "
+                "Neither is a test; the verdict above rests on one.",
+                statement,
+            ],
+            pictures=list(figures.shapley_pictures(contents).values()),
+            tables=[table_views.shapley_table(carriers.table, horizon=carriers.horizon)],
+        )
+    ]
+
+
 def _closing(contents: ReportContents) -> list[Section]:
     failed = not contents.survival_is_shown
     refusal = _refusal(contents) if failed else {}
@@ -300,5 +324,6 @@ def build_sections(contents: ReportContents) -> list[Section]:
         _attribution(contents),
         *_survival(contents),
         _ladder(contents),
+        *_carriers(contents),
         *_closing(contents),
     ]
