@@ -116,6 +116,15 @@ def test_loss_and_leaves_of_xgboost_are_the_formula(distribution, scale):
     assert told["same"]["aft-nloglik"][0] == pytest.approx(expected, rel=1e-5)
 
 
+def test_units_of_the_margin():
+    assert MarkerModel().margin_unit == "log hazard"
+    assert MarkerModel(objective="binary:logistic").margin_unit == "log odds"
+    assert MarkerModel(objective="survival:aft").margin_unit == "log hazard"
+    for changes in ({"aft_scale": 2.0}, {"aft_distribution": "normal"}):
+        model = MarkerModel(objective="survival:aft", **changes)
+        assert model.margin_unit == "negative log time"
+
+
 @EACH
 def test_without_a_split_the_probability_is_that_of_the_null_model(distribution):
     X, y = study()

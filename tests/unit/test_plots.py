@@ -178,6 +178,25 @@ def test_weights_are_summarised_over_patients_largest_first():
     assert tick_names(plot_weights(scores).axes[0]) == ["B", "A"]
     with pytest.raises(InputError, match="no column weight_"):
         plot_weights(scores[[]])
+    drawn = plot_weights(scores.assign(weight_prior=0.1)).axes[0]
+    assert tick_names(drawn) == ["B", "A", "mean of the training patients"]
+    assert 0.5 in [line.get_xdata()[0] for line in drawn.lines]  # two markers, equal weights
+
+
+def test_axes_name_the_unit_of_the_evidence():
+    columns = pd.MultiIndex.from_tuples([("A", "r")], names=["marker", "region"])
+    phi = pd.DataFrame([[0.1], [-0.1]], columns=columns)
+    row = {"marker": ["A"], "region": "r", "lower": [0.05], "upper": [0.2]}
+    swarm = plot_beeswarm(phi, unit="log odds")
+    assert swarm.axes[0].get_xlabel() == "Contribution to the log odds"
+    bars = plot_attribution(pd.DataFrame(row | {"mean_absolute": [0.1]}), unit="log odds")
+    assert bars.axes[0].get_xlabel() == "Mean absolute contribution (log odds)"
+    slopes = pd.DataFrame(row | {"mean": [0.1]})
+    hazard, odds = plot_forest(slopes).axes[0], plot_forest(slopes, unit="log odds").axes[0]
+    assert "1 takes it at face value" in hazard.get_xlabel()
+    assert "evidence in log odds" in odds.get_xlabel()
+    at_one = [[line.get_xdata()[0] for line in axes.lines].count(1.0) for axes in (hazard, odds)]
+    assert at_one == [1, 0]
 
 
 def test_ladder_draws_rungs_in_order_and_shades_the_margin():

@@ -124,7 +124,7 @@ def test_two_analyses_open_side_by_side(demo_html):
         assert said in front
     assert re.search(r"<th scope=\"row\">Patients</th><td>227</td><td>101</td>", front)
     assert front.count("C (Uno) within folds</span>") == 9
-    assert [text for level, text in page.headings if level == 3][2:16] == SECTIONS
+    assert [text for level, text in page.headings if level == 3][2:17] == SECTIONS
 
 
 def test_the_page_is_accessible(demo_html):
@@ -252,6 +252,18 @@ def test_the_estimand_says_what_was_not_stated():
 def test_one_marker_has_no_weights_to_show():
     contents = make_demo()[0]
     assert "One marker only" in Page(render_report([contents])).words
+
+
+def test_the_report_names_the_unit_of_the_evidence_and_what_is_left_to_the_mean():
+    plain = Page(render_report([make_contents()])).words
+    assert "linear predictor (log hazard)" in plain
+    assert "mean of the training patients" not in plain
+    contents = make_contents(evidence_unit="log odds")
+    scores = contents.scores.assign(weight_prior=0.25)
+    words = Page(render_report([dataclasses.replace(contents, scores=scores)])).words
+    assert "linear predictor (log odds)" in words
+    assert "(log hazard)" not in words
+    assert "leaves the rest of the weight to the mean of the training patients" in words
 
 
 def test_an_empty_report_is_refused():

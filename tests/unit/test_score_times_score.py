@@ -58,6 +58,16 @@ def test_table(pooling, objective):
     assert (score.tau_squared_ > 0) <= (pooling == "random_effects")
 
 
+def test_bayesian_weights_and_that_of_the_mean_sum_to_one(fitted):
+    table = fitted.repool(pooling="bayesian").out_of_fold_
+    weights = table.filter(like="weight_")
+    assert list(weights) == ["weight_CD57", "weight_CD8", "weight_prior"]
+    np.testing.assert_allclose(weights.iloc[1:].sum(axis=1), 1)
+    assert (weights["weight_prior"].iloc[1:] > 0).all()
+    assert (weights.iloc[0] == 0).all()  # nothing was measured
+    assert "weight_prior" not in fitted.out_of_fold_
+
+
 def test_new_patients(fitted):
     features, _ = study(15, seed=4)
     table = fitted.predict_table(features)

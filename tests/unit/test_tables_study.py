@@ -458,6 +458,7 @@ SETTING_FAULTS = {
     "objective": ({"score": {"objective": "cox"}}, "objective must be 'survival:cox'"),
     "tuning": ({"score": {"tuning": "yes"}}, "tuning must be true or false; got 'yes'"),
     "pooling": ({"score": {"pooling": "shrunk"}}, r"pooling must be .*nearest: 'shrunken'"),
+    "variance": ({"score": {"variance": "boot"}}, "variance must be 'jackknife' or 'bootstrap'"),
     "missing": ({"score": {"missing": "drop"}}, "missing must be 'keep' or 'complete'"),
     "folds": ({"score": {"n_folds": 1}}, r"\[score\] n_folds must be a whole number of at least 2"),
     "margin": ({"evaluate": {"margin": 2}}, "margin must be a number above 0 and below 0.5"),

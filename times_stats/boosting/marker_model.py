@@ -380,6 +380,28 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             probability = 1 / (1 + np.exp(-(margin + self.base_value_)))
         return MarkerEvidence(margin, attribution, probability)
 
+    @property
+    def margin_unit(self) -> str:
+        """What the margin and its attribution measure, in words for an axis.
+
+        Returns
+        -------
+        str
+            ``log hazard``, ``log odds``, or for ``survival:aft`` ``negative log time`` (with an
+            extreme-value error of scale 1 that is a log hazard).
+
+        Examples
+        --------
+        >>> MarkerModel(objective="survival:aft", aft_scale=2.0).margin_unit
+        'negative log time'
+        """
+        if self.objective == "binary:logistic":
+            return "log odds"
+        proportional = self.aft_distribution == "extreme" and self.aft_scale == 1
+        if self.objective == "survival:aft" and not proportional:
+            return "negative log time"
+        return "log hazard"
+
     def has_split(self) -> bool:
         """Whether any tree has a split; without one the marker says nothing of anybody.
 

@@ -355,7 +355,16 @@ def describe(
         warnings=warnings,
         features=prepared.features,
         tissue=tissue,
+        evidence_unit=_evidence_unit(prepared),
     )
+
+
+def _evidence_unit(prepared: Prepared) -> str:
+    model = prepared.settings.marker_model()
+    # Tuning also chooses the scale of the failure times, and with it the unit.
+    if prepared.settings.tuning and model.objective == "survival:aft":
+        return "negative log time"
+    return model.margin_unit
 
 
 def _rmst_by_group(

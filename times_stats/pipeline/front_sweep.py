@@ -248,6 +248,7 @@ def _predict(
                 censoring_strata=study.censoring_strata,
             ),
             pooling=study.score.pooling,  # type: ignore[arg-type]
+            variance=study.score.variance,  # type: ignore[arg-type]
             tuning="default" if study.score.tuning else None,
             horizon=study.horizon,
             n_folds=study.score.n_folds,

@@ -25,7 +25,7 @@ from times_stats.rivals.marginal import NullModel
 from times_stats.rivals.stage import StageModel
 from times_stats.rivals.transforms import learn_transform
 from times_stats.score.pooling import Rule
-from times_stats.score.times_score import TimesScore
+from times_stats.score.times_score import TimesScore, VarianceSource
 from times_stats.survival.prediction import linear_predictor, predict_survival
 from times_stats.survival.sampling import CompiledSurvival, fit_survival
 
@@ -43,7 +43,7 @@ class NestedSettings:
         Landmark, months.
     times : ndarray of shape (n_times,)
         Times of the survival predictions, months; the last is the horizon.
-    objective, pooling : str
+    objective, pooling, variance : str
         As in `MarkerModel` and `TimesScore`.
     censoring_strata : tuple of str
         Columns of the outcome table, for the censoring weights of the logistic objective.
@@ -57,6 +57,7 @@ class NestedSettings:
     times: FloatArray
     objective: Objective = "survival:cox"
     pooling: Rule = "shrunken"
+    variance: VarianceSource = "jackknife"
     censoring_strata: tuple[str, ...] = ()
     tuning: bool = False
     n_folds: int = 5
@@ -201,6 +202,7 @@ def learn_fold(
         model = TimesScore(
             model=settings.marker_model(),
             pooling=settings.pooling,
+            variance=settings.variance,
             tuning=settings.candidates,
             horizon=settings.horizon,
             n_folds=settings.n_folds,

@@ -17,6 +17,7 @@ from times_stats.nonparametric import check_censoring_strata, ipcw_weights
 from times_stats.pipeline.nested import NestedSettings
 from times_stats.resampling import assign_folds, spawn_rng, split_folds
 from times_stats.score.pooling import Rule
+from times_stats.score.times_score import VarianceSource
 from times_stats.staging.recorded import read_recorded_stage
 from times_stats.survival.spec import SurvivalSpec
 from times_stats.tables.study import Study, outcome
@@ -138,6 +139,7 @@ def prepare(study: Study) -> Prepared:
         times=times,
         objective=cast("Objective", study.score.objective),
         pooling=cast("Rule", study.score.pooling),
+        variance=cast("VarianceSource", study.score.variance),
         censoring_strata=study.censoring_strata,
         tuning=study.score.tuning,
         n_folds=study.score.n_folds,

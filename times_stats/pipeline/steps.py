@@ -200,6 +200,7 @@ def _fit_score(prepared: Prepared, *, jobs: int) -> TimesScore:
     return TimesScore(
         model=prepared.settings.marker_model(),
         pooling=prepared.settings.pooling,
+        variance=prepared.settings.variance,
         tuning=prepared.settings.candidates,
         horizon=study.horizon,
         n_folds=study.score.n_folds,

@@ -22,13 +22,15 @@ from times_stats.plots.style import (
 )
 
 
-def plot_attribution(summary: pd.DataFrame) -> Figure:
+def plot_attribution(summary: pd.DataFrame, *, unit: str = "log hazard") -> Figure:
     """Draw the mean absolute contribution of each marker and region, largest first.
 
     Parameters
     ----------
     summary : DataFrame
-        ``marker``, ``region``, ``mean_absolute``, ``lower``, ``upper`` (log-hazard units).
+        ``marker``, ``region``, ``mean_absolute``, ``lower``, ``upper``.
+    unit : str, default "log hazard"
+        Unit of the contributions (`MarkerModel.margin_unit`).
 
     Returns
     -------
@@ -69,7 +71,7 @@ def plot_attribution(summary: pd.DataFrame) -> Figure:
             )
         label_rows(axes, labels)
         axes.set_xlim(0, float(np.nanmax(numbers)) * 1.06 or 1.0)
-        name_axis(axes, "Mean absolute contribution (log hazard)")
+        name_axis(axes, f"Mean absolute contribution ({unit})")
     return figure
 
 
@@ -91,7 +93,9 @@ def _swarm_offsets(values: FloatArray, *, n_bins: int = 60, width: float = 0.36)
     return offsets
 
 
-def plot_beeswarm(phi: pd.DataFrame, *, features: pd.DataFrame | None = None) -> Figure:
+def plot_beeswarm(
+    phi: pd.DataFrame, *, features: pd.DataFrame | None = None, unit: str = "log hazard"
+) -> Figure:
     """Draw every patient's contribution by marker and region, coloured by the measurement.
 
     Parameters
@@ -100,6 +104,8 @@ def plot_beeswarm(phi: pd.DataFrame, *, features: pd.DataFrame | None = None) ->
         Contributions to the linear predictor; columns (``marker``, ``region``).
     features : DataFrame, optional
         Measurements of the same shape; colour is their rank within the column. Grey without.
+    unit : str, default "log hazard"
+        Unit of the contributions (`MarkerModel.margin_unit`).
 
     Returns
     -------
@@ -136,7 +142,7 @@ def plot_beeswarm(phi: pd.DataFrame, *, features: pd.DataFrame | None = None) ->
             )
         label_rows(axes, [feature_label(column) for column in order])
         axes.axvline(0, color=MUTED, linewidth=0.9, zorder=0.5)
-        name_axis(axes, "Contribution to the log hazard")
+        name_axis(axes, f"Contribution to the {unit}")
         if features is not None and drawn is not None and drawn.get_array() is not None:
             bar = figure.colorbar(drawn, ax=axes, location="top", aspect=40, shrink=0.6, pad=0.02)
             bar.set_ticks([0.02, 0.98], labels=["lowest measurement", "highest"])

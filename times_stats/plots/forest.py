@@ -48,16 +48,23 @@ def _add_ratio_axis(axes: Axes) -> None:
     top.set_xlabel("Hazard ratio per unit of evidence (log scale)")
 
 
-def plot_forest(summary: pd.DataFrame, *, prior: tuple[float, float] | None = None) -> Figure:
+def plot_forest(
+    summary: pd.DataFrame,
+    *,
+    prior: tuple[float, float] | None = None,
+    unit: str = "log hazard",
+) -> Figure:
     """Draw posterior means and intervals of the slopes, largest first.
 
     Parameters
     ----------
     summary : DataFrame
         One row per marker and region: ``marker``, ``region``, ``mean``, ``lower``, ``upper`` of
-        the slope on the cross-fitted evidence z (log-hazard units).
+        the slope, log hazard per unit of the cross-fitted evidence z.
     prior : tuple of float, optional
         Prior interval of one slope, drawn as the last row so that learning can be seen.
+    unit : str, default "log hazard"
+        Unit of the evidence (`MarkerModel.margin_unit`).
 
     Returns
     -------
@@ -71,8 +78,9 @@ def plot_forest(summary: pd.DataFrame, *, prior: tuple[float, float] | None = No
 
     Notes
     -----
-    A slope of 1 takes the boosted evidence at face value, 0 ignores it. Intervals are
-    conditional on z.
+    A slope of 0 ignores the boosted evidence; evidence that is a log hazard is taken at face
+    value by a slope of 1, and no slope has that meaning in other units. Intervals are conditional
+    on z.
 
     Examples
     --------
@@ -113,12 +121,15 @@ def plot_forest(summary: pd.DataFrame, *, prior: tuple[float, float] | None = No
             )
             labels.append("Prior of each slope")
         label_rows(axes, labels)
-        for value, style in ((0.0, "-"), (1.0, "--")):
-            axes.axvline(value, color=MUTED, linewidth=0.9, linestyle=style, zorder=0.5)
+        said = f"Slope (log hazard per unit of evidence in {unit}; 0 ignores it)"
+        axes.axvline(0.0, color=MUTED, linewidth=0.9, zorder=0.5)
+        if unit == "log hazard":
+            said = "Slope (0 ignores the evidence, 1 takes it at face value)"
+            axes.axvline(1.0, color=MUTED, linewidth=0.9, linestyle="--", zorder=0.5)
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -0.2), max(high, 1.2))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}".replace("-", "−")))
-        name_axis(axes, "Slope (0 ignores the evidence, 1 takes it at face value)")
+        name_axis(axes, said)
         _add_ratio_axis(axes)
     return figure

@@ -17,6 +17,9 @@ from times_stats.plots.style import (
     new_figure,
 )
 
+PRIOR = "prior"
+_PRIOR_LABEL = "mean of the training patients"
+
 
 def weight_summary(scores: pd.DataFrame) -> pd.DataFrame:
     """Return quantiles over patients of each marker's pooling weight, largest median first.
@@ -24,7 +27,8 @@ def weight_summary(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        One row per patient with a column ``weight_<marker>`` per marker.
+        One row per patient with a column ``weight_<marker>`` per marker; ``weight_prior`` is what
+        Bayesian pooling leaves to the mean of the training patients.
 
     Returns
     -------
@@ -58,6 +62,25 @@ def weight_summary(scores: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["median", "marker"], ascending=[False, True]).reset_index(drop=True)
 
 
+def weight_label(marker: str) -> str:
+    """Return the name of a row of weights: the marker, or the mean that Bayesian pooling draws to.
+
+    Parameters
+    ----------
+    marker : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> weight_label("prior")
+    'mean of the training patients'
+    """
+    return _PRIOR_LABEL if marker == PRIOR else plain_text(marker)
+
+
 def plot_weights(scores: pd.DataFrame) -> Figure:
     """Draw the spread of the pooling weights over patients, one row per marker.
 
@@ -70,7 +93,7 @@ def plot_weights(scores: pd.DataFrame) -> Figure:
     -------
     matplotlib.figure.Figure
         Median (dot), quartiles (thick) and 5th to 95th percentile (thin); the dashed line is the
-        weight each marker would have if all weighed the same.
+        weight each marker would have if all weighed the same and nothing were left to the mean.
 
     Raises
     ------
@@ -100,8 +123,9 @@ def plot_weights(scores: pd.DataFrame) -> Figure:
                 solid_capstyle="butt",
             )
             axes.plot([record["median"]], [row], "o", color=colour, markersize=6)
-        label_rows(axes, [plain_text(marker) for marker in table["marker"]])
-        axes.axvline(1 / len(table), color=MUTED, linewidth=0.9, linestyle="--", zorder=0.5)
+        label_rows(axes, [weight_label(marker) for marker in table["marker"]])
+        n_markers = int((table["marker"] != PRIOR).sum())
+        axes.axvline(1 / max(n_markers, 1), color=MUTED, linewidth=0.9, linestyle="--", zorder=0.5)
         low = float(np.nanmin(table[["q05"]].to_numpy(float)))
         high = float(np.nanmax(table[["q95"]].to_numpy(float)))
         axes.set_xlim(min(0.0, low * 1.05), high * 1.08 or 1.0)

@@ -81,6 +81,8 @@ class ReportContents:
         Measurements in the shape of `phi`; they colour the contributions.
     slope_prior : tuple of float, optional
         Prior interval of one slope, drawn under the posterior.
+    evidence_unit : str
+        Unit of the evidence and its contributions (`MarkerModel.margin_unit`).
     label : str
         Short name of the analysis where two stand side by side; the study's name if empty.
 
@@ -114,6 +116,7 @@ class ReportContents:
     features: pd.DataFrame | None = None
     slope_prior: tuple[float, float] | None = None
     label: str = ""
+    evidence_unit: str = "log hazard"
     survival_notes: list[str] = field(default_factory=list)
     failed_models: frozenset[str] = frozenset()
     tissue: LocatedCells | None = None

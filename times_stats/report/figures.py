@@ -18,7 +18,7 @@ from times_stats.plots.ladder import plot_ladder
 from times_stats.plots.shapley_bars import plot_shapley
 from times_stats.plots.style import figure_svg
 from times_stats.plots.survival_curves import plot_kaplan_meier
-from times_stats.plots.weights import plot_weights, weight_summary
+from times_stats.plots.weights import PRIOR, plot_weights, weight_label, weight_summary
 from times_stats.report.contents import ReportContents
 from times_stats.report.formatting import fixed, percent, sentence_list
 from times_stats.report.table_views import HEADLINE
@@ -92,12 +92,20 @@ def comparison_picture(comparison: pd.DataFrame, *, reference: str = "") -> Pict
 def weights_picture(contents: ReportContents) -> Picture:
     """Draw the pooling weights over the patients."""
     table = weight_summary(contents.scores)
-    said = [f"{row['marker']} {fixed(row['median'], 2)}" for row in table.to_dict("records")]
+    said = [
+        f"{weight_label(row['marker'])} {fixed(row['median'], 2)}"
+        for row in table.to_dict("records")
+    ]
+    drawn = (
+        " Bayesian pooling leaves the rest of the weight to the mean of the training patients."
+        if PRIOR in set(table["marker"])
+        else ""
+    )
     return embed_figure(
         plot_weights(contents.scores),
         alt=f"Weight of each marker in the score, median over patients: {'; '.join(said)}.",
         caption="Weights over patients: median (dot), quartiles (thick), 5th to 95th percentile "
-        "(thin). Dashed: equal weights.",
+        f"(thin). Dashed: equal weights.{drawn}",
     )
 
 
@@ -110,7 +118,7 @@ def attribution_pictures(contents: ReportContents) -> list[Picture]:
     ]
     pictures = [
         embed_figure(
-            plot_attribution(rows),
+            plot_attribution(rows, unit=contents.evidence_unit),
             alt=f"Mean absolute contribution by marker and region, largest: {'; '.join(said)}.",
             caption="Mean absolute contribution to the score’s linear predictor, with 95 % "
             "bootstrap intervals over patients, conditional on the fitted models.",
@@ -120,7 +128,9 @@ def attribution_pictures(contents: ReportContents) -> list[Picture]:
         coloured = contents.features is not None
         pictures.append(
             embed_figure(
-                plot_beeswarm(contents.phi, features=contents.features),
+                plot_beeswarm(
+                    contents.phi, features=contents.features, unit=contents.evidence_unit
+                ),
                 alt="Contribution of each marker and region in every patient, one dot a patient, "
                 f"{len(contents.phi)} patients; positive values mean earlier events.",
                 caption="Each dot is a patient; to the right: towards an earlier event."
@@ -139,7 +149,7 @@ def forest_picture(contents: ReportContents) -> Picture:
         for row in rows.to_dict("records")
     ]
     return embed_figure(
-        plot_forest(rows, prior=contents.slope_prior),
+        plot_forest(rows, prior=contents.slope_prior, unit=contents.evidence_unit),
         alt=f"Posterior slopes with 95 % intervals: {'; '.join(said)}.",
         caption="Posterior mean and 95 % equal-tailed interval of each slope. Intervals are "
         "conditional on z, the cross-fitted evidence: they leave out the uncertainty of the "

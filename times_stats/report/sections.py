@@ -155,8 +155,9 @@ def _attribution(contents: ReportContents) -> Section:
         "attribution",
         "Which marker, which region",
         paragraphs=[
-            "Exact TreeSHAP contributions to the score’s linear predictor (log hazard). They say "
-            "what the score uses, not what causes the outcome."
+            "Exact TreeSHAP contributions to the score’s linear predictor "
+            f"({contents.evidence_unit}). They say what the score uses, not what causes the "
+            "outcome."
         ],
         pictures=figures.attribution_pictures(contents) if len(rows) else [],
         tables=[

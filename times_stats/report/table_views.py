@@ -17,7 +17,7 @@ from times_stats.plots.labels import (
     rung_label,
 )
 from times_stats.plots.style import model_colour
-from times_stats.plots.weights import weight_summary
+from times_stats.plots.weights import weight_label, weight_summary
 from times_stats.report.contents import ReportContents
 from times_stats.report.formatting import (
     count,
@@ -267,6 +267,7 @@ def estimate_table(
 def weights_table(scores: pd.DataFrame) -> Table:
     """Return quantiles of each marker's weight over the patients."""
     frame = weight_summary(scores)
+    frame["marker"] = frame["marker"].map(weight_label)
     digits = {name: frame[name].map(lambda v: fixed(v, 3)) for name in frame.columns[1:-1]}
     shown = frame.assign(**digits)
     if len(set(frame["n"])) == 1:

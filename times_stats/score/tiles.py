@@ -169,7 +169,7 @@ def pool_bayesian(
 ) -> pd.DataFrame:
     r"""Pool markers as measurements of one latent logit, normal over patients.
 
-    .. math:: 	heta_i \sim N(m, s^2), \qquad \hat	heta_i \mid 	heta_i \sim N(	heta_i 1, V_i)
+    .. math:: \theta_i \sim N(m, s^2), \qquad \hat\theta_i \mid \theta_i \sim N(\theta_i 1, V_i)
 
     The posterior mean is the pooled value of `pool_gls` (`pool_shrunken`, where errors are not
     correlated), drawn towards m the more the less is known of the patient; with a flat prior it is

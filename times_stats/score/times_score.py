@@ -127,7 +127,8 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         Training patients with a negative weight.
     out_of_fold_ : DataFrame
         Index patient_id; ``score``, ``se``, ``lower``, ``upper``, ``linear_predictor``, one
-        ``weight_<marker>`` and one ``probability_<marker>``.
+        ``weight_<marker>`` (``bayesian``: also ``weight_prior``, what is left of one) and one
+        ``probability_<marker>``.
     out_of_fold_evidence_ : DataFrame
         Evidence z, patient x (marker, region).
     training_range_ : DataFrame
@@ -337,7 +338,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         pool = self._pool_new(told, X, confidence_level)
-        return _as_table(pool, told.log_cumulative_hazard, told.margin)
+        return self._as_table(pool, told.log_cumulative_hazard, told.margin)
 
     def predict_new_marker_interval(
         self, X: pd.DataFrame, *, confidence_level: float = 0.95
@@ -460,7 +461,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
             self.latent_prior_ = fit_latent_prior(likelihood.value, likelihood.variance)
         pool = self._pool(log_hazard, variance, df, 0.95)
         self.n_negative_weights_ = int((pool.weights < 0).any(axis=1).sum())
-        self.out_of_fold_ = _as_table(pool, log_hazard, out_of_fold_margin(self.crossfit_))
+        self.out_of_fold_ = self._as_table(pool, log_hazard, out_of_fold_margin(self.crossfit_))
 
     def _learn_prior(self, variance: FloatArray, df: FloatArray) -> VariancePrior:
         measured = (variance > 0) & (self.split_share_ > 0)
@@ -508,6 +509,28 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
             negative_weights=self.negative_weights,
             confidence_level=confidence_level,
         )
+
+    def _as_table(
+        self, pool: LinearPool, log_hazard: pd.DataFrame, margin: pd.DataFrame
+    ) -> pd.DataFrame:
+        table = pooled_table(
+            log_hazard.index,
+            log_hazard.columns.to_list(),
+            score=event_probability(pool.value),
+            se=pool.se * np.exp(pool.value - np.exp(pool.value)),
+            lower=event_probability(pool.lower),
+            upper=event_probability(pool.upper),
+            weights=pool.weights,
+        )
+        known = ~np.isnan(pool.value)
+        if self.pooling == "bayesian":
+            table["weight_prior"] = np.where(known, 1 - pool.weights.sum(axis=1), 0.0)
+        weighted: Any = (pool.weights * margin.fillna(0.0).to_numpy()).sum(axis=1)
+        predictor = np.where(known, weighted, np.nan)
+        table.insert([*table.columns].index("upper") + 1, "linear_predictor", predictor)
+        for marker in log_hazard.columns:
+            table[f"probability_{marker}"] = event_probability(log_hazard[marker].to_numpy())
+        return table
 
 
 def estimate_split_share(crossfit: CrossFit) -> FloatArray:
@@ -568,21 +591,3 @@ def estimate_error_correlation(margin: FloatArray) -> FloatArray:
     spread = np.sqrt((deviation**2).sum(axis=0) / n_seen)
     scaled = np.divide(deviation, spread, out=np.zeros_like(deviation), where=spread > 0)
     return correlate_errors(scaled.reshape(-1, margin.shape[2]))
-
-
-def _as_table(pool: LinearPool, log_hazard: pd.DataFrame, margin: pd.DataFrame) -> pd.DataFrame:
-    table = pooled_table(
-        log_hazard.index,
-        log_hazard.columns.to_list(),
-        score=event_probability(pool.value),
-        se=pool.se * np.exp(pool.value - np.exp(pool.value)),
-        lower=event_probability(pool.lower),
-        upper=event_probability(pool.upper),
-        weights=pool.weights,
-    )
-    weighted: Any = (pool.weights * margin.fillna(0.0).to_numpy()).sum(axis=1)
-    predictor = np.where(np.isnan(pool.value), np.nan, weighted)
-    table.insert([*table.columns].index("upper") + 1, "linear_predictor", predictor)
-    for marker in log_hazard.columns:
-        table[f"probability_{marker}"] = event_probability(log_hazard[marker].to_numpy())
-    return table

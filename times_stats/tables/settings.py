@@ -42,7 +42,9 @@ class ScoreSettings:
     tuning : bool
         Choose the size of the marker models anew in each training set, the outer ones included.
     pooling : str
-        ``shrunken`` or ``random_effects``.
+        ``shrunken``, ``gls``, ``random_effects`` or ``bayesian``.
+    variance : str
+        Source of the variances of the margins: ``jackknife`` or ``bootstrap``.
     missing : str
         ``keep`` analyses every patient with a complete marker, ``complete`` only those with all.
     n_folds, n_repeats : int
@@ -61,6 +63,7 @@ class ScoreSettings:
     objective: str = "survival:cox"
     tuning: bool = False
     pooling: str = "shrunken"
+    variance: str = "jackknife"
     missing: str = "keep"
     n_folds: int = 5
     n_repeats: int = 4
@@ -219,7 +222,11 @@ _SECTIONS: dict[str, dict[str, tuple[Any, Check]]] = {
             one_of("survival:cox", "survival:aft", "binary:logistic"),
         ),
         "tuning": (False, true_or_false),
-        "pooling": ("shrunken", one_of("shrunken", "random_effects", planned=("published",))),
+        "pooling": (
+            "shrunken",
+            one_of("shrunken", "gls", "random_effects", "bayesian", planned=("published",)),
+        ),
+        "variance": ("jackknife", one_of("jackknife", "bootstrap")),
         "missing": ("keep", one_of("keep", "complete")),
         "n_folds": (5, whole_number(2)),
         "n_repeats": (4, whole_number(2)),
