@@ -10,6 +10,8 @@ make of the same means and variances, and the arithmetic of the printed results.
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -94,12 +96,35 @@ def interpolated_sd() -> float:
     return float(np.sqrt(square - ((low + high) / 2).mean() ** 2))
 
 
+def possible_sds() -> tuple[float, float]:
+    """Return the smallest and largest standard deviation that the printed quartiles allow.
+
+    Each quarter of the patients lies anywhere between two printed values: as near to the mean as it
+    may, or wholly at one end.
+    """
+    ends = np.array(quartiles_of_231())
+    low, high = ends[:-1], ends[1:]
+    near = (low + high) / 2
+    for _ in range(1000):
+        near = np.clip(near.mean(), low, high)
+    far = max(np.std(values) for values in product(*zip(low, high, strict=True)))
+    return float(near.std()), float(far)
+
+
 def hazard_ratio_table() -> pd.DataFrame:
     """Return the printed Cox regression of the score in units that patients differ by."""
     printed = load_times_published().results["cox_dfs"]["TIMES"]
     slope, se = printed["coef"], printed["se"]
     ends = quartiles_of_231()
-    units = {"unit (printed)": 1.0, "SD": interpolated_sd(), "IQR": ends[3] - ends[1], "0.1": 0.1}
+    smallest, largest = possible_sds()
+    units = {
+        "unit (printed)": 1.0,
+        "SD": interpolated_sd(),
+        "SD, smallest": smallest,
+        "SD, largest": largest,
+        "IQR": ends[3] - ends[1],
+        "0.1": 0.1,
+    }
     rows = []
     for unit in units.values():
         low, high = (np.exp((slope + sign * norm.ppf(0.975) * se) * unit) for sign in (-1, 1))
@@ -153,7 +178,8 @@ def main() -> None:
     k = int(np.diff(ordered).argmax())
     print(f"\nNo published score lies between {ordered[k]:.3f} and {ordered[k + 1]:.3f}.")
     print("\nThe printed Cox regression (127 patients) in other units; the p value is the same in")
-    print("all. The SD is not printed: here scores spread evenly between the printed quartiles.\n")
+    print("all. The SD is not printed: here scores spread evenly between the printed quartiles;")
+    print("smallest, largest: of all spreads that have these quartiles.\n")
     table = hazard_ratio_table()
     table["p"] = table["p"].map("{:.0e}".format)
     print(table.round({"unit": 3, "HR": 2, "lower": 2, "upper": 2}).to_string())
