@@ -10,13 +10,14 @@ import pytest
 import scipy.stats
 import xgboost as xgb
 
-from times_stats.boosting import MarkerModel, crossfit
+from times_stats.boosting import MarkerModel, complementary_log_log, crossfit
 from times_stats.boosting.failure_time import (
     DISTRIBUTIONS,
     failure_time_log_likelihood,
     failure_time_probability,
     fit_failure_time_location,
     log_density,
+    log_hazard_slope,
     log_survival,
 )
 from times_stats.errors import InputError
@@ -114,6 +115,35 @@ def test_loss_and_leaves_of_xgboost_are_the_formula(distribution, scale):
     )
     expected = -failure_time_log_likelihood(time, event, raw, **options).mean()
     assert told["same"]["aft-nloglik"][0] == pytest.approx(expected, rel=1e-5)
+
+
+@EACH
+@pytest.mark.parametrize("scale", [0.6, 1.7])
+def test_the_log_hazard_rises_with_the_margin_as_its_slope_says(distribution, scale):
+    options = {"distribution": distribution, "scale": scale}
+    margin = np.linspace(-3, 1.5, 25) * scale
+
+    def log_hazard(shift):
+        told = failure_time_probability(np.log(24.0) - margin - shift, horizon=24, **options)
+        return complementary_log_log(told)
+
+    expected = (log_hazard(1e-5) - log_hazard(-1e-5)) / 2e-5
+    np.testing.assert_allclose(log_hazard_slope(log_hazard(0.0), **options), expected, rtol=1e-6)
+    model = MarkerModel(objective="survival:aft", aft_distribution=distribution, aft_scale=scale)
+    np.testing.assert_allclose(model.log_hazard_slope(log_hazard(0.0)), expected, rtol=1e-6)
+
+
+def test_log_odds_have_the_slope_of_a_logistic_error():
+    odds = np.linspace(-4, 4, 9)
+    step = 1e-5
+
+    def log_hazard(values):
+        return complementary_log_log(1 / (1 + np.exp(-values)))
+
+    expected = (log_hazard(odds + step) - log_hazard(odds - step)) / (2 * step)
+    found = MarkerModel(objective="binary:logistic").log_hazard_slope(log_hazard(odds))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert (MarkerModel().log_hazard_slope(odds) == 1).all()
 
 
 def test_units_of_the_margin():

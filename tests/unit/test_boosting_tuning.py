@@ -198,6 +198,9 @@ def test_own_outcome_does_not_move_own_evidence_once_the_choice_is_held():
         (5, "tuning is no list of parameters"),
         ([{"rounds": 5}], r"tuning names rounds \(nearest: 'n_rounds'\): tune n_rounds"),
         ([{"objective": "survival:aft"}], "tuning names objective"),
+        ([{"n_rounds": "many"}], "n_rounds is 'many': give a whole number"),
+        ([{"n_rounds": 2.5}], "n_rounds is 2.5: give a whole number"),
+        ([{"reg_lambda": None}], "reg_lambda is None: give a number"),
         ([{"n_rounds": 5}, {"n_rounds": 0}], r"tuning candidate \{'n_rounds': 0\}: n_rounds is 0"),
     ],
 )

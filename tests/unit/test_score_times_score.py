@@ -6,9 +6,13 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from times_stats.boosting import MarkerModel, complementary_log_log
+from times_stats.boosting import (
+    MarkerModel,
+    complementary_log_log,
+    out_of_fold_margin_variance,
+)
 from times_stats.errors import DataWarning, InputError
-from times_stats.score import TimesScore
+from times_stats.score import TimesScore, fit_variance_prior
 from times_stats.score.times_score import estimate_error_correlation
 
 HORIZON = 24.0
@@ -68,6 +72,25 @@ def test_bayesian_weights_and_that_of_the_mean_sum_to_one(fitted):
     assert "weight_prior" not in fitted.out_of_fold_
 
 
+@pytest.mark.parametrize("variance", ["jackknife", "bootstrap"])
+def test_variances_are_those_of_the_pooled_scale(variance):
+    model = MarkerModel(objective="survival:aft", aft_scale=2.0, reg_lambda=1.0, n_rounds=10)
+    options = {"variance": variance, "n_bootstrap": 10, "horizon": HORIZON, "n_repeats": 2}
+    features, y = study()
+    score = TimesScore(model=model, **options).fit(features, y)
+    if variance == "jackknife":
+        margins, df = out_of_fold_margin_variance(score.crossfit_).to_numpy(), 1.0
+    else:
+        margins, df = score.bootstrap_.out_of_bag_variance()
+    seen = (margins > 0) & (score.split_share_ > 0)
+    assert seen.any()
+    # log H = (log h - location + margin) / 2 with an extreme-value error of scale 2
+    freedom = np.broadcast_to(df, margins.shape)[seen][:, None]
+    prior = fit_variance_prior(margins[seen][:, None] / 4, df=freedom)
+    np.testing.assert_allclose(score.prior_.scale, prior.scale)
+    assert np.isfinite(score.predict_interval(features.iloc[1:])).all()
+
+
 def test_new_patients(fitted):
     features, _ = study(15, seed=4)
     table = fitted.predict_table(features)
@@ -110,6 +133,13 @@ def test_scikit_learn_protocol(fitted):
         template.predict(study()[0])
     assert fitted.training_range_.shape == (4, 2)
     assert list(fitted.training_range_.columns) == ["min", "max"]
+
+
+def test_a_marker_that_no_patient_has_is_named():
+    features, y = study()
+    features[("CD8", "tumour")] = np.nan
+    with pytest.raises(InputError, match=r"marker CD8 .* in no patient: leave it out"):
+        TimesScore(horizon=HORIZON, n_repeats=2).fit(features, y)
 
 
 def test_refuses():

@@ -295,6 +295,11 @@ def _fit_fold(
     for marker, where in inputs.slices.items():
         block = inputs.values[:, where]
         complete = ~np.isnan(block).any(axis=1)
+        if not complete.any():
+            raise InputError(
+                f"marker {marker} is measured in all its regions ({inputs.columns[where].size}) in "
+                "no patient: leave it out, or leave out the region it lacks"
+            )
         train, test = complete & ~held_out, complete & held_out
         regions = pd.DataFrame(block, columns=inputs.columns[where], copy=False)
         model = cast("MarkerModel", clone(inputs.template))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import log_expit, log_ndtr
+from scipy.special import log_expit, log_ndtr, ndtri_exp
 
 from times_stats._typing import FloatArray, IntArray
 
@@ -143,6 +143,42 @@ def failure_time_probability(
     """
     z = (np.log(horizon) - location) / scale
     return np.asarray(-np.expm1(log_survival(z, distribution=distribution)), dtype=np.float64)
+
+
+def log_hazard_slope(
+    log_hazard: FloatArray, *, distribution: FailureTimeDistribution, scale: float
+) -> FloatArray:
+    r"""How fast the log cumulative hazard at a horizon rises with the margin.
+
+    .. math:: \frac{d \log(-\log S_Z(z))}{d(-\mu)} = \frac{h_Z(z)}{-\sigma \log S_Z(z)}
+
+    with h_Z the hazard of the error. It is :math:`1 / \sigma` for ``extreme``, and less than that
+    for the others where events are likely; ``logistic`` of scale 1 is that of the log odds.
+
+    Parameters
+    ----------
+    log_hazard : ndarray
+        Log cumulative hazard at the horizon, log(-log S).
+    distribution : {"normal", "logistic", "extreme"}
+    scale : float
+        Positive.
+
+    Returns
+    -------
+    ndarray
+
+    Examples
+    --------
+    >>> log_hazard_slope(np.log([np.log(2)]), distribution="logistic", scale=1.0).round(3)
+    array([0.721])
+    """
+    hazard = np.exp(log_hazard)
+    if distribution == "extreme":
+        return np.full_like(hazard, 1 / scale)
+    if distribution == "logistic":
+        return np.asarray(-np.expm1(-hazard) / (hazard * scale), dtype=np.float64)
+    z = -ndtri_exp(-hazard)
+    return np.asarray(_hazard(z, distribution) / (hazard * scale), dtype=np.float64)
 
 
 def fit_failure_time_location(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from times_stats.boosting.failure_time import (
     FailureTimeDistribution,
     failure_time_probability,
     fit_failure_time_location,
+    log_hazard_slope,
 )
 from times_stats.errors import InputError
 from times_stats.nonparametric import ipcw_weights
@@ -380,6 +382,33 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
             probability = 1 / (1 + np.exp(-(margin + self.base_value_)))
         return MarkerEvidence(margin, attribution, probability)
 
+    def log_hazard_slope(self, log_hazard: FloatArray) -> FloatArray:
+        """How fast the log cumulative hazard at the horizon rises with the margin.
+
+        Parameters
+        ----------
+        log_hazard : ndarray
+            Log cumulative hazard at the horizon; NaN stays NaN.
+
+        Returns
+        -------
+        ndarray
+            1 for ``survival:cox``, where margins are log hazards.
+
+        Examples
+        --------
+        >>> MarkerModel().log_hazard_slope(np.array([-1.0]))
+        array([1.])
+        """
+        if self.objective == "survival:cox":
+            return np.ones_like(log_hazard)
+        odds = self.objective == "binary:logistic"
+        return log_hazard_slope(
+            log_hazard,
+            distribution="logistic" if odds else self.aft_distribution,
+            scale=1.0 if odds else self.aft_scale,
+        )
+
     @property
     def margin_unit(self) -> str:
         """What the margin and its attribution measure, in words for an axis.
@@ -428,6 +457,14 @@ class MarkerModel(BaseEstimator):  # type: ignore[misc]
         >>> MarkerModel(n_rounds=100).check_parameters()
         """
         faults = Faults()
+        for name in ("n_rounds", "max_depth", "min_events"):
+            if not isinstance(getattr(self, name), Integral):
+                faults.add(f"{name} is {getattr(self, name)!r}: give a whole number")
+        for name in ("learning_rate", "min_child_weight", "reg_lambda", "aft_scale"):
+            value = getattr(self, name)
+            if not (isinstance(value, Real) or (value is None and name == "min_child_weight")):
+                faults.add(f"{name} is {value!r}: give a number")
+        faults.raise_if_any()
         if self.objective not in OBJECTIVES:
             faults.add(f"objective {self.objective!r} is unknown: use one of {OBJECTIVES}")
         if self.objective == "binary:logistic" and self.horizon is None:

@@ -58,6 +58,9 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     evidence that is normal over patients (``bayesian``: the weights sum to less than one, and the
     mean of the training patients has the rest). `pool_linear` gives the formulas.
 
+    What is pooled is the log cumulative hazard at the horizon. Cox margins are on that scale; the
+    variances of log odds and log times are taken to it by the delta method.
+
     Variances, and the correlation of the markers' errors, come from the repeats of the cross-fit
     (``jackknife``) or from models fitted on bootstrap resamples of the patients (``bootstrap``).
 
@@ -95,7 +98,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         Months.
     n_folds : int, default 5
     n_repeats : int, default 5
-        At least 2: the spread over repeats is the source of the jackknife variances.
+        The spread over repeats is the source of the jackknife variances, which need 2 or more.
     seed : int, default 0
     jobs : int, default 1
         Processes; the result does not depend on it.
@@ -106,7 +109,8 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
     tuning_ : Tuning or None
         Chosen parameters and the table of candidates; None without `tuning`.
     prior_ : VariancePrior
-        Prior of the margin variance, one for all markers, learned on the training patients.
+        Prior of the variance of a marker's log cumulative hazard, one for all markers, learned on
+        the training patients.
     uninformative_ : tuple of str
         Markers without a split in any fold model.
     split_share_ : ndarray, shape (n_markers,)
@@ -202,7 +206,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            Unknown pooling or variance, fewer than two repeats, and whatever `crossfit` and
+            Unknown pooling or variance, one repeat (``jackknife``), and whatever `crossfit` and
             `bootstrap_models` find.
 
         Warns
@@ -438,9 +442,10 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
             self.variance_df_ = float(self.bootstrap_.n_draws - 1)
             margin = self.bootstrap_.margin.to_numpy()
         self.baseline_variance_ = _baseline_variance(self.crossfit_, self.uninformative_)
+        log_hazard = out_of_fold_log_hazard(self.crossfit_)
+        variance = self._rescale(variance, log_hazard)
         self.prior_: VariancePrior = self._learn_prior(variance, df)
         self.error_correlation_ = estimate_error_correlation(margin)
-        log_hazard = out_of_fold_log_hazard(self.crossfit_)
         telling = self._telling(log_hazard)
         self.tau_squared_ = 0.0
         self.latent_prior_: LatentPrior | None = None
@@ -462,6 +467,11 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
         pool = self._pool(log_hazard, variance, df, 0.95)
         self.n_negative_weights_ = int((pool.weights < 0).any(axis=1).sum())
         self.out_of_fold_ = self._as_table(pool, log_hazard, out_of_fold_margin(self.crossfit_))
+
+    def _rescale(self, variance: FloatArray, log_hazard: pd.DataFrame) -> FloatArray:
+        """Variance of a margin as that of the log cumulative hazard it gives (delta method)."""
+        template = next(iter(self.crossfit_.models[0][0].values()))
+        return variance * template.log_hazard_slope(log_hazard.to_numpy(dtype=np.float64)) ** 2
 
     def _learn_prior(self, variance: FloatArray, df: FloatArray) -> VariancePrior:
         measured = (variance > 0) & (self.split_share_ > 0)
@@ -487,6 +497,7 @@ class TimesScore(BaseEstimator):  # type: ignore[misc]
             df = np.full(variance.shape, self.variance_df_)
         else:
             variance, df = self.bootstrap_.predict_variance(X.loc[:, self.crossfit_.columns])
+        variance = self._rescale(variance, told.log_cumulative_hazard)
         return self._pool(told.log_cumulative_hazard, variance, df, confidence_level)
 
     def _pool(
