@@ -114,8 +114,13 @@ def test_the_prior_is_learned_from_the_patients():
     assert (round(alike.mean, 12), alike.sd) == (0.2, 0.0)
     mean, left, share = update_evidence(np.array([5.0, np.nan]), np.ones(2), prior=alike)
     assert (mean == alike.mean).all()
-    assert (left == 0).all()
+    np.testing.assert_allclose(left, 1 / 3)  # of a mean of three, each of variance 1
     assert (share == 0).all()
+    told = pool_linear(
+        np.array([[5.0]]), np.ones((1, 1)), df=np.full((1, 1), EXACT), rule="bayesian",
+        latent_prior=alike,
+    )  # fmt: skip
+    assert told.se[0] == pytest.approx(3**-0.5)
 
 
 def test_tiles_shrink_towards_the_population():
@@ -186,7 +191,13 @@ def test_prediction_interval_covers_a_new_marker():
     [
         (lambda: LatentPrior(mean=np.nan, sd=1.0), "latent prior has mean nan"),
         (lambda: LatentPrior(mean=0.0, sd=-1.0), "sd -1.0"),
+        (lambda: LatentPrior(mean=0.0, sd=1.0, mean_se=-1.0), "mean_se -1.0"),
         (lambda: fit_latent_prior(np.array([1.0]), np.ones(1)), "1 patients have an estimate"),
+        (lambda: fit_latent_prior(np.ones(3), np.array([1.0, 0.0, np.nan])), "in row 1, 2: give"),
+        (
+            lambda: pool_linear(np.ones((2, 1)), np.array([[1.0], [0.0]]), df=np.ones((2, 1))),
+            "0 or negative in row 1",
+        ),
         (
             lambda: predict_new_marker(
                 np.zeros(1), np.ones(1), tau_squared=-1, n_markers=np.ones(1)
@@ -222,6 +233,7 @@ def test_faulty_input_is_named(call, message):
             {"rule": "bayesian", "latent_prior": FLAT, "negative_weights": "truncate"},
             "negative_weights has no part in pooling 'bayesian'",
         ),
+        ({"rule": "gls", "negative_weights": "drop"}, "'drop' is unknown: use one of allow"),
     ],
 )
 def test_a_rule_refuses_what_it_would_ignore(arguments, message):

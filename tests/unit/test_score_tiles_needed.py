@@ -169,6 +169,10 @@ def test_summary_of_tiles():
         (lambda: estimate_tile_components([1, 2], patient=[1]), "value has shape"),
         (lambda: estimate_tile_components([1, np.nan], patient=[1, 1]), "missing or infinite"),
         (lambda: estimate_tile_components([1, 2], patient=[1, 2]), "2 tiles of 2 patients"),
+        (lambda: estimate_tile_components([1, 2, 3], patient=["a", "a", None]), "tile in row 2"),
+        (lambda: resample_tiles(probabilities(), n_resamples=0), "whole numbers of 1 or more"),
+        (lambda: resample_tiles(probabilities(), n_tiles=[1.5]), "whole numbers of 1 or more"),
+        (lambda: resample_tiles(probabilities(), confidence_level=95), "confidence_level is 95"),
         (lambda: predict_tile_curve(PARTS, n_tiles=[0]), "whole numbers of 1 or more"),
         (lambda: predict_tile_curve(PARTS, confidence_level=2), "confidence_level is 2"),
         (lambda: count_tiles_needed(PARTS, reliability=1), "reliability is 1"),
@@ -181,6 +185,17 @@ def test_summary_of_tiles():
 def test_faulty_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_tiles_that_are_all_alike_say_nothing():
+    alike = estimate_tile_components([1, 1, 1, 1], patient=list("aabb"))
+    assert (alike.icc, alike.icc_interval()) == (0.0, (0.0, 1.0))
+    assert count_tiles_needed(alike).to_list() == [np.inf, 1.0, np.inf]
+    apart = estimate_tile_components([1, 1, 2, 2], patient=list("aabb"))
+    assert (apart.icc, apart.icc_interval()) == (1.0, (1.0, 1.0))
+    tiles = pd.DataFrame(0.5, index=np.repeat(np.arange(20), 2), columns=["a", "b"])
+    table = resample_tiles(tiles, rules=["equal", "shrunken"], n_tiles=[1], n_resamples=3)
+    assert table[["estimate", "lower", "upper"]].isna().all(axis=None)
 
 
 def test_figure():

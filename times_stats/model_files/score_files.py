@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from times_stats.model_files.booster_structure import MOST_BYTES, check_booster
 from times_stats.model_files.manifest import check_manifest, read_listed, write_manifest
 from times_stats.model_files.plain_json import as_numbers, as_object, as_whole, parse_json
 from times_stats.score.latent_evidence import LatentPrior
-from times_stats.score.pooling import RULES
+from times_stats.score.pooling import NEGATIVE_WEIGHTS, RULES
 from times_stats.score.shrinkage import VariancePrior
 from times_stats.score.times_score import VARIANCES, TimesScore, estimate_split_share
 
@@ -122,7 +123,7 @@ def save_score(model: TimesScore, directory: str | os.PathLike[str]) -> Path:
         "baseline_variance": model.baseline_variance_,
         "error_correlation": model.error_correlation_.tolist(),
         "tau_squared": model.tau_squared_,
-        "latent_prior": None if latent is None else {"mean": latent.mean, "sd": latent.sd},
+        "latent_prior": None if latent is None else asdict(latent),
         "n_negative_weights": model.n_negative_weights_,
         "training_range": model.training_range_.to_numpy().tolist(),
         "fits": fits,
@@ -314,9 +315,9 @@ def _read_score(value: Any, template: MarkerModel, source: str) -> TimesScore:
         raise ModelFileError("unknown pooling", source=source)
     if given["variance"] not in VARIANCES:
         raise ModelFileError("unknown variance", source=source)
-    if given["negative_weights"] not in ("allow", "truncate"):
+    if given["negative_weights"] not in NEGATIVE_WEIGHTS:
         raise ModelFileError("unknown negative_weights", source=source)
-    as_whole(given["n_bootstrap"], low=1, high=100_000, what="n_bootstrap", source=source)
+    as_whole(given["n_bootstrap"], low=0, high=100_000, what="n_bootstrap", source=source)
     for name in ("n_folds", "n_repeats", "seed"):
         as_whole(given[name], low=0, high=2**63, what=name, source=source)
     as_numbers(given["horizon"], (), what="horizon", source=source, low=0)
@@ -406,11 +407,12 @@ def _restore_learned(
         raise ModelFileError("the latent prior does not fit the pooling", source=source)
     if score.pooling == "bayesian":
         latent = as_object(
-            document["latent_prior"], {"mean", "sd"}, what="latent_prior", source=source
+            document["latent_prior"], {"mean", "sd", "mean_se"}, what="latent_prior", source=source
         )
         score.latent_prior_ = LatentPrior(
             mean=float(read("latent_prior", (), latent["mean"])),
             sd=float(read("latent_prior", (), latent["sd"], 0.0)),
+            mean_se=float(read("latent_prior", (), latent["mean_se"], 0.0)),
         )
     score.n_negative_weights_ = as_whole(
         document["n_negative_weights"],

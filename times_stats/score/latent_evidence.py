@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
+from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 
@@ -21,17 +22,20 @@ class LatentPrior:
         On the linear scale: log cumulative hazard, or logit.
     sd : float
         Positive, or 0 where patients do not differ; infinite for a flat prior.
+    mean_se : float, default 0
+        Standard error of the mean, where it was learned.
     """
 
     mean: float
     sd: float
+    mean_se: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what is no normal distribution."""
-        if not np.isfinite(self.mean) or not self.sd >= 0:
+        if not (np.isfinite(self.mean) and self.sd >= 0 and 0 <= self.mean_se < np.inf):
             raise InputError(
-                f"the latent prior has mean {self.mean} and sd {self.sd}: give a finite mean and "
-                "an sd of 0 or more (infinite = flat)"
+                f"the latent prior has mean {self.mean}, sd {self.sd} and mean_se {self.mean_se}: "
+                "give a finite mean, an sd of 0 or more (infinite = flat) and a finite mean_se"
             )
 
 
@@ -47,6 +51,10 @@ def update_evidence(
               \;\Rightarrow\; E(\theta_i \mid \hat\theta_i) = m + \lambda_i(\hat\theta_i - m),
               \quad \mathrm{var}(\theta_i \mid \hat\theta_i) = \lambda_i v_i,
               \quad \lambda_i = \frac{s^2}{s^2 + v_i}
+
+    A mean m that was learned has an error of its own; it adds
+    :math:`(1 - \lambda_i)^2 \mathrm{se}(m)^2` to the variance, all there is where s = 0 (Morris
+    1983). The error of s is left out.
 
     A flat prior has :math:`\lambda = 1` and gives back what it was given, to the last bit. Several
     estimates of one patient may be taken one after the other, or pooled first with weights
@@ -68,7 +76,7 @@ def update_evidence(
     References
     ----------
     Lindley and Smith (1972), doi:10.1111/j.2517-6161.1972.tb00885.x; Efron and Morris (1973),
-    doi:10.1080/01621459.1973.10481350.
+    doi:10.1080/01621459.1973.10481350; Morris (1983), doi:10.1080/01621459.1983.10477920.
 
     Examples
     --------
@@ -87,7 +95,8 @@ def update_evidence(
     share = np.divide(spread, total, out=np.ones_like(total), where=total > 0)
     share = np.where(missing, 0.0, share)
     mean = np.where(missing, prior.mean, prior.mean + share * (value - prior.mean))
-    return mean, np.where(missing, spread, share * variance), share
+    left = np.where(missing, spread, share * variance) + ((1 - share) * prior.mean_se) ** 2
+    return mean, left, share
 
 
 def fit_latent_prior(value: FloatArray, variance: FloatArray) -> LatentPrior:
@@ -104,12 +113,13 @@ def fit_latent_prior(value: FloatArray, variance: FloatArray) -> LatentPrior:
     Returns
     -------
     LatentPrior
-        With sd 0 where the estimates scatter no more than their variances say.
+        With sd 0 where the estimates scatter no more than their variances say: then every patient
+        has the mean, and its standard error.
 
     Raises
     ------
     InputError
-        If fewer than two patients have an estimate.
+        If fewer than two patients have an estimate, or one lacks a positive variance.
 
     References
     ----------
@@ -129,18 +139,28 @@ def fit_latent_prior(value: FloatArray, variance: FloatArray) -> LatentPrior:
             f"{values.size} patients have an estimate, and a latent prior is learned from two or "
             "more: give latent_prior"
         )
+    if not (own > 0).all():
+        rows = np.flatnonzero(known & ~(variance > 0))
+        raise InputError(
+            f"variance is missing, 0 or negative in row {name_rows(rows)}: give a positive one for "
+            "each estimate"
+        )
 
     def centre(spread: float) -> float:
         precision = 1 / (spread + own)
         return float((precision * values).sum() / precision.sum())
 
+    def learned(spread: float) -> LatentPrior:
+        error = float((1 / (spread + own)).sum()) ** -0.5
+        return LatentPrior(mean=centre(spread), sd=spread**0.5, mean_se=error)
+
     def excess(spread: float) -> float:
         return float(((values - centre(spread)) ** 2 / (spread + own)).sum()) - (values.size - 1)
 
     if excess(0.0) <= 0:
-        return LatentPrior(mean=centre(0.0), sd=0.0)
+        return learned(0.0)
     high = float(values.var(ddof=1)) + 1e-12
     while excess(high) > 0:
         high *= 4
     spread = float(brentq(excess, 0.0, high, xtol=1e-14, rtol=1e-12))
-    return LatentPrior(mean=centre(spread), sd=spread**0.5)
+    return learned(spread)

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import gammaln
 from scipy.stats import t as student_t
 
-from times_stats._checks import Faults
+from times_stats._checks import Faults, name_rows
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import InputError
 from times_stats.score.latent_evidence import LatentPrior, update_evidence
@@ -19,6 +19,7 @@ from times_stats.score.latent_evidence import LatentPrior, update_evidence
 type Rule = Literal["shrunken", "gls", "random_effects", "bayesian"]
 type NegativeWeights = Literal["allow", "truncate"]
 RULES: tuple[str, ...] = ("shrunken", "gls", "random_effects", "bayesian")
+NEGATIVE_WEIGHTS: tuple[str, ...] = ("allow", "truncate")
 _MOST_DF = 1e15  # normal, and finite
 _SERIES_FROM = 1000.0
 
@@ -79,9 +80,10 @@ def pool_linear(
     marker m's own error. One marker (and c = 0) gives back its exact t interval.
 
     ``bayesian`` updates a normal prior of the patient's value with the ``gls`` estimate
-    (`update_evidence`); the posterior variance without c is :math:`\lambda w'Vw`, of which the
-    share :math:`\lambda` comes from the measurements, so that its degrees of freedom are
-    :math:`f / \lambda^2`. With a flat prior it is ``gls``, and without correlation ``shrunken``.
+    (`update_evidence`); the posterior variance without c is :math:`\lambda w'Vw` (and a little for
+    the error of a learned mean), of which the share :math:`\lambda` comes from the measurements, so
+    that its degrees of freedom are :math:`f / \lambda^2`. With a flat prior it is ``gls``, and
+    without correlation ``shrunken``.
 
     Parameters
     ----------
@@ -117,7 +119,8 @@ def pool_linear(
     ------
     InputError
         An unknown rule, an argument the rule does not use, a confidence level outside (0, 1), a
-        negative common variance, or an error correlation that is not positive definite.
+        negative common variance, an estimate whose variance is not positive, or an error
+        correlation that is not positive definite.
 
     References
     ----------
@@ -138,6 +141,12 @@ def pool_linear(
     if not (np.isfinite(common_variance) and common_variance >= 0):
         raise InputError(f"common_variance is {common_variance}: give a number of 0 or more")
     n_markers = estimate.shape[1]
+    certain = (~np.isnan(estimate) & ~(variance > 0)).any(axis=1)
+    if certain.any():
+        raise InputError(
+            f"variance is missing, 0 or negative in row {name_rows(np.flatnonzero(certain))}: give "
+            "a positive one for each estimate, as by shrinking (fit_variance_prior)"
+        )
     correlation = _check_correlation(error_correlation, n_markers)
     weights = np.zeros_like(estimate)
     error = np.full(len(estimate), np.nan)
@@ -279,7 +288,12 @@ def _check_rule(
         faults.add(
             f"tau_squared has no part in pooling {rule!r}: leave it out, or use 'random_effects'"
         )
-    if negative_weights != "allow" and rule not in ("gls", "random_effects"):
+    if negative_weights not in NEGATIVE_WEIGHTS:
+        faults.add(
+            f"negative_weights {negative_weights!r} is unknown: use one of "
+            f"{', '.join(NEGATIVE_WEIGHTS)}"
+        )
+    elif negative_weights != "allow" and rule not in ("gls", "random_effects"):
         faults.add(
             f"negative_weights has no part in pooling {rule!r}: leave it out, or use 'gls' or "
             "'random_effects'"

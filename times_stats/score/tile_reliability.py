@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import f as f_distribution
 
+from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 
@@ -47,7 +48,8 @@ class TileComponents:
 
         With :math:`F = 1 + n_0 \sigma_b^2 / \sigma_w^2`, F over the true value of that ratio is F
         distributed with patients less one and tiles less patients degrees of freedom: exact for
-        normal values and equal numbers of tiles.
+        normal values and equal numbers of tiles. Where the variance between patients was estimated
+        as 0, F stands at 1 and the upper limit is too high rather than too low.
 
         Parameters
         ----------
@@ -67,8 +69,8 @@ class TileComponents:
             raise InputError(f"confidence_level is {confidence_level}: give a number in (0, 1)")
         df = self.n_patients - 1, self.n_tiles - self.n_patients
         n0 = self.tiles_per_patient
-        if self.within == 0:
-            return 1.0, 1.0
+        if self.within == 0:  # values that are all the same say nothing
+            return (1.0, 1.0) if self.between > 0 else (0.0, 1.0)
         ratio = 1 + n0 * self.between / self.within
         tail = (1 + confidence_level) / 2
         low = ratio / f_distribution.ppf(tail, *df)
@@ -111,7 +113,11 @@ def estimate_tile_components(value: ArrayLike, *, patient: ArrayLike) -> TileCom
     (2.0, 7.0)
     """
     values = np.asarray(value, dtype=np.float64)
-    names, code = np.unique(np.asarray(patient).astype(str), return_inverse=True)
+    owner = pd.Series(np.asarray(patient), dtype=object)
+    if owner.isna().any():
+        rows = name_rows(np.flatnonzero(owner.isna()))
+        raise InputError(f"patient is missing for the tile in row {rows}: name one for each")
+    names, code = np.unique(owner.to_numpy().astype(str), return_inverse=True)
     if values.ndim != 1 or values.size != code.size:
         raise InputError(
             f"value has shape {values.shape} and patient {code.size} entries: give one per tile"

@@ -58,7 +58,8 @@ def resample_tiles(
     Raises
     ------
     InputError
-        Unknown rules, fewer than ten patients with that many tiles.
+        Unknown rules, fewer than ten patients with that many tiles, numbers of tiles or resamples
+        below 1, a confidence level outside (0, 1).
 
     Examples
     --------
@@ -76,6 +77,11 @@ def resample_tiles(
         raise InputError(
             f"rule {unknown[0]!r} is unknown{hint}: use one of {', '.join(TILE_RULES)}"
         )
+    smallest = min([n_resamples, *n_tiles])
+    if smallest < 1 or any(n != int(n) for n in n_tiles):
+        raise InputError("n_tiles and n_resamples must be whole numbers of 1 or more")
+    if not 0 < confidence_level < 1:
+        raise InputError(f"confidence_level is {confidence_level}: give a number in (0, 1)")
     whole = summarise_tiles(tiles)
     pooling = TilePooling(whole)
     full = {rule: pooling.score(whole, rule=rule) for rule in rules}
@@ -85,7 +91,7 @@ def resample_tiles(
     rows = []
     for n in n_tiles:
         enough = np.flatnonzero(has >= n)
-        if n < 1 or enough.size < 10:
+        if enough.size < 10:
             raise InputError(
                 f"{enough.size} patients have {n} tiles: ask for agreement where ten or more have"
             )
@@ -138,7 +144,9 @@ def _draw_rows(
 
 
 def _agreement(both: FloatArray) -> tuple[float, float]:
-    """Pearson's correlation of the logits, and Spearman's."""
+    """Pearson's correlation of the logits, and Spearman's; NaN where all patients are alike."""
+    if both.shape[1] < 2 or (both == both[:, :1]).all(axis=1).any():
+        return np.nan, np.nan
     inside = logit(np.clip(both, EDGE, 1 - EDGE))
     ranks = np.stack([rankdata(row) for row in both])
     return float(np.corrcoef(inside)[0, 1]), float(np.corrcoef(ranks)[0, 1])

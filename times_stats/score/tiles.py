@@ -173,7 +173,8 @@ def pool_bayesian(
 
     The posterior mean is the pooled value of `pool_gls` (`pool_shrunken`, where errors are not
     correlated), drawn towards m the more the less is known of the patient; with a flat prior it is
-    that value exactly. ``lower`` and ``upper`` are a credible interval given m and s.
+    that value exactly. ``lower`` and ``upper`` are a credible interval given s; a learned m adds
+    its own error, without which the interval would have no width where s is estimated as 0.
 
     Parameters
     ----------
