@@ -264,6 +264,10 @@ def test_the_report_names_the_unit_of_the_evidence_and_what_is_left_to_the_mean(
     assert "linear predictor (log odds)" in words
     assert "(log hazard)" not in words
     assert "leaves the rest of the weight to the mean of the training patients" in words
+    assert "negative weight" not in words
+    scores.iloc[:3, scores.columns.get_loc("weight_CD8")] = -0.1
+    words = Page(render_report([dataclasses.replace(contents, scores=scores)])).words
+    assert "3 patients have a negative weight" in words
 
 
 def test_an_empty_report_is_refused():

@@ -241,6 +241,16 @@ def test_error_correlation_recovers_a_known_one():
     assert np.linalg.eigvalsh(same).min() > 0
 
 
+@pytest.mark.parametrize("n_repeats", [2, 3, 5])
+def test_few_repeats_do_not_flatten_the_error_correlation(n_repeats):
+    truth = np.array([[1, 0.6, 0], [0.6, 1, -0.5], [0, -0.5, 1]])
+    spread = np.random.default_rng(5).uniform(0.2, 2.0, size=(4000, 3))
+    margin = spread * np.random.default_rng(6).multivariate_normal(
+        np.zeros(3), truth, size=(n_repeats, 4000)
+    )
+    np.testing.assert_allclose(estimate_error_correlation(margin), truth, atol=0.04)
+
+
 def test_neither_row_order_nor_jobs_change_a_number():
     features, y = inflated(2, zeros=0.75)
     folds = np.array([np.random.default_rng(s).permutation(101) % 5 for s in range(2)])

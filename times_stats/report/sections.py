@@ -140,9 +140,15 @@ def _weights(contents: ReportContents) -> Section:
     if n_markers == 1:
         text = "One marker only: it has weight 1 in every patient, so there is nothing to pool."
         return Section("weights", "Weights", paragraphs=[text])
+    negative = int((contents.scores.filter(regex="^weight_") < 0).any(axis=1).sum())
+    said = (
+        f"{negative} patients have a negative weight: a marker whose errors go with those of a "
+        "more exact one tells how far that one is off."
+    )
     return Section(
         "weights",
         "Weights",
+        paragraphs=[said] if negative else [],
         pictures=[figures.weights_picture(contents)],
         tables=[table_views.weights_table(contents.scores)],
         beside=True,

@@ -39,9 +39,6 @@ class LatentPrior:
             )
 
 
-FLAT = LatentPrior(mean=0.0, sd=float("inf"))
-
-
 def update_evidence(
     value: FloatArray, variance: FloatArray, *, prior: LatentPrior
 ) -> tuple[FloatArray, FloatArray, FloatArray]:

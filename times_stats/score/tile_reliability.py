@@ -14,8 +14,6 @@ from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
 
-MEASURES = ("reliability", "correlation_truth", "correlation_all", "spearman_all")
-
 
 @dataclass(frozen=True, slots=True)
 class TileComponents:

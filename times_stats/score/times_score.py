@@ -577,7 +577,8 @@ def estimate_error_correlation(margin: FloatArray) -> FloatArray:
     """Correlation of the markers' errors, from their moves together over repeats or resamples.
 
     Each patient's deviations from the mean over repeats are divided by the patient's own spread
-    of that marker, then correlated over all repeats and patients that have both markers.
+    of that marker, then correlated over all repeats and patients that have both markers. A spread
+    of a few repeats flattens the correlation, which is allowed for (`undo_flattening`).
 
     Parameters
     ----------
@@ -601,4 +602,6 @@ def estimate_error_correlation(margin: FloatArray) -> FloatArray:
     deviation = np.where(seen, margin - np.where(seen, margin, 0.0).sum(axis=0) / n_seen, 0.0)
     spread = np.sqrt((deviation**2).sum(axis=0) / n_seen)
     scaled = np.divide(deviation, spread, out=np.zeros_like(deviation), where=spread > 0)
-    return correlate_errors(scaled.reshape(-1, margin.shape[2]))
+    several = n_seen[n_seen > 1]
+    df = float(several.mean()) - 1 if several.size else None
+    return correlate_errors(scaled.reshape(-1, margin.shape[2]), df=df)
