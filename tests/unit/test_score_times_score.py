@@ -244,10 +244,11 @@ def test_error_correlation_recovers_a_known_one():
 @pytest.mark.parametrize("n_repeats", [2, 3, 5])
 def test_few_repeats_do_not_flatten_the_error_correlation(n_repeats):
     truth = np.array([[1, 0.6, 0], [0.6, 1, -0.5], [0, -0.5, 1]])
-    spread = np.random.default_rng(5).uniform(0.2, 2.0, size=(4000, 3))
+    spread = np.random.default_rng(5).uniform(0.2, 2.0, size=(20_000, 3))
     margin = spread * np.random.default_rng(6).multivariate_normal(
-        np.zeros(3), truth, size=(n_repeats, 4000)
+        np.zeros(3), truth, size=(n_repeats, 20_000)
     )
+    # Two repeats give one sign a patient: Monte Carlo error pi / 2 / sqrt(n) = .011.
     np.testing.assert_allclose(estimate_error_correlation(margin), truth, atol=0.04)
 
 
