@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from times_stats._checks import check_positive_horizon
 from times_stats.errors import InputError
 from times_stats.nonparametric.estimators import kaplan_meier
 from times_stats.nonparametric.risk_sets import divide
@@ -71,8 +72,7 @@ def restricted_mean_survival(
     2.25
     """
     curve = kaplan_meier(time, event, entry=entry)
-    if not (np.isfinite(horizon) and horizon > 0):
-        raise InputError(f"horizon is {horizon:g}: give a positive number of months")
+    check_positive_horizon(horizon)
     if horizon > curve.times[-1]:
         raise InputError(
             f"horizon is {horizon:g} but the longest follow-up is {curve.times[-1]:g}: "
