@@ -15,6 +15,7 @@ from times_stats.evaluation import (
     CensoringCurves,
     Prediction,
     brier_score,
+    calibration_groups,
     calibration_in_the_large,
     compare,
     concordance_harrell,
@@ -209,6 +210,7 @@ def test_a_first_risk_set_that_dies_out_is_no_silent_zero():
         lambda: aalen_johansen(time, event, entry=entry),
         lambda: restricted_mean_survival(time, event, horizon=11, entry=entry),
         lambda: observed_expected(time, event, [0.5] * 5, horizon=11, entry=entry),
+        lambda: calibration_groups(time, event, [0.5] * 5, horizon=11, entry=entry),
     ):
         with pytest.warns(DataWarning, match=message):
             call()

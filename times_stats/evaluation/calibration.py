@@ -178,6 +178,11 @@ def calibration_groups(
     InputError
         If the arrays are not valid, the horizon lies beyond follow-up, or `n_groups` is below 1.
 
+    Warns
+    -----
+    DataWarning
+        As `kaplan_meier`, where with delayed entry a first risk set dies out.
+
     Examples
     --------
     >>> survival = [0.4, 0.5, 0.8, 0.9]

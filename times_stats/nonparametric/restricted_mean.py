@@ -61,6 +61,11 @@ def restricted_mean_survival(
     InputError
         If the outcome is not valid, or the horizon is not positive or lies beyond follow-up.
 
+    Warns
+    -----
+    DataWarning
+        As `kaplan_meier`, where with delayed entry a first risk set dies out.
+
     Notes
     -----
     Irwin (1949), doi:10.1017/S0022172400014443. R ``summary(survival::survfit(...), rmean =
