@@ -76,8 +76,8 @@ def inside_bounds(recorded: pd.Series, bounds: pd.DataFrame) -> pd.Series:
     recorded : Series
         Stages as `read_recorded_stage` returns them, or points.
     bounds : DataFrame
-        ``lowest`` and ``highest`` of the same patients in the same order, as any ``..._bounds``
-        returns them.
+        ``lowest`` and ``highest`` of the same patients in the same order, as ``..._bounds`` of a
+        system of stages, grades or points returns them.
 
     Returns
     -------
@@ -88,7 +88,8 @@ def inside_bounds(recorded: pd.Series, bounds: pd.DataFrame) -> pd.Series:
     Raises
     ------
     InputError
-        If the patients differ, or a recorded stage is no stage of the system.
+        If the patients differ, a recorded stage is no stage of the system, or the bounds are of no
+        system of stages.
 
     Examples
     --------
@@ -101,6 +102,13 @@ def inside_bounds(recorded: pd.Series, bounds: pd.DataFrame) -> pd.Series:
     """
     if not recorded.index.equals(bounds.index):
         raise InputError("recorded stages and bounds are of different patients: align their index")
+    if not set(_SIDES) <= {*bounds.columns} or not all(
+        isinstance(bounds[side].dtype, pd.CategoricalDtype | pd.Int64Dtype) for side in _SIDES
+    ):
+        raise InputError(
+            "bounds hold no lowest and highest stage or points: give those of a system of stages, "
+            "such as tnm_bounds"
+        )
     lowest, highest, names = _as_ranks(bounds)
     values = as_labels(recorded)
     covered = {value: _covers(value, names) for value in values.dropna().unique()}
