@@ -13,6 +13,9 @@ from times_stats.errors import InputError
 from times_stats.tables.columns import as_labels
 from times_stats.tables.stages import SYSTEMS, order_stages
 
+_SIDES = ("lowest", "highest")
+_MOST_POINTS = 15  # of Child-Pugh
+
 
 def read_recorded_stage(series: pd.Series, *, system: str) -> tuple[pd.Series, pd.DataFrame]:
     """Read recorded stages as an ordered categorical, with an account of how each was read.
@@ -138,10 +141,6 @@ def _as_ranks(bounds: pd.DataFrame) -> tuple[FloatArray, FloatArray, list[str]]:
         ranks = [np.asarray(bounds[side], dtype=np.float64) for side in _SIDES]
     lowest, highest = ranks
     return lowest, highest, names
-
-
-_SIDES = ("lowest", "highest")
-_MOST_POINTS = 15  # of Child-Pugh
 
 
 def _covers(stage: str, names: list[str]) -> tuple[int, int] | None:
