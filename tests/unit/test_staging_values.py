@@ -310,6 +310,7 @@ def test_an_afp_of_zero_asks_for_the_detection_limit():
         ("bilirubin_umol_l", [1.0], "looks like mg/dL"),
         ("bilirubin_umol_l", [12.0, 0.8, 15.0, 0.9, 11.0, 10.0], "looks like mg/dL"),
         ("bilirubin_umol_l", [2.0, 2.5, 3.0], "looks like mg/dL"),
+        ("tumour_size_cm", [30.0] * 5 + [4.0] * 45, "looks like mm"),
         ("albumin_g_l", [4.1, 3.9], r"looks like g/dL .*multiply by 10"),
         ("albumin_g_l", [600.0], "looks like umol/L or mg/dL"),
         ("tumour_size_cm", [35.0, 60.0, 15.0], "looks like mm: divide by 10"),
