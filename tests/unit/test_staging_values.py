@@ -37,11 +37,22 @@ def test_scores_equal_their_formulas():
 @pytest.mark.parametrize(
     ("bilirubin", "albumin", "grade"),
     # -2.27 is met by 1000 umol/L and 50 g/L, the other limits by no pair of decimals.
-    [(1000.0, 50.0, "2a"), (1000.0, 49.99, "2b"), (10.0, 38.36, "1"), (10.0, 38.35, "2a")],
+    [
+        *[(1000.0, 50.0, "2a"), (1000.0, 49.99, "2b"), (10.0, 38.36, "1"), (10.0, 38.35, "2a")],
+        *[(10.0, 24.12, "2b"), (10.0, 24.11, "3")],
+    ],
 )
 def test_limits_of_albi(bilirubin, albumin, grade):
     table = frame(bilirubin_umol_l=[bilirubin], albumin_g_l=[albumin])
     assert staging.malbi_grade(table).tolist() == [grade]
+    assert staging.albi_grade(table).tolist() == [grade[0]]
+
+
+def test_limits_of_palbi():
+    """With 10 umol/L and 100 platelets the score is -1.27 - 0.04 albumin."""
+    table = frame(albumin_g_l=[31.51, 31.5, 31.49, 20.5, 20.49])
+    table = table.assign(bilirubin_umol_l=10.0, platelets_10e9_l=100.0)
+    assert staging.palbi_grade(table).tolist() == ["1", "1", "2", "2", "3"]
 
 
 def test_equality_survives_units_and_binary_fractions():

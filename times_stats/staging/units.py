@@ -106,7 +106,7 @@ def check_units(name: str, values: FloatArray, *, patients: np.ndarray, faults: 
             f"{limit.doubtful:g}"
         ).replace("%", " %")
         impossible = int(limit.passed_by(known, limit.impossible).sum())
-        # Two doubtful values in a small table may be real: bilirubins of 3 umol/L are rare, no error.
+        # Two doubtful values in a small table may be real: a bilirubin of 3 umol/L is rare.
         no_accident = ((impossible, 2, 0.1), (count, 2, 0.5), (count, 5, 0.1))
         certain = any(
             found >= max(least, share * known.size) for found, least, share in no_accident
