@@ -213,12 +213,8 @@ def _stage(args: argparse.Namespace) -> None:
         alike: dict[tuple[str, ...], list[str]] = {}
         for name in names:
             alike.setdefault(staged.absent[name], []).append(name)
-        if alike:
-            reasons = [
-                f"{', '.join(systems)} (no {', '.join(absent) or 'value'})"
-                for absent, systems in alike.items()
-            ]
-            print(f"{said}: {'; '.join(reasons)}")
+        for absent, systems in alike.items():
+            print(f"{said}: {', '.join(systems)} (no {', '.join(absent) or 'value'})")
 
 
 def _score(args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,6 +13,15 @@ from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 
 _MAX_NAMED = 5
+_AT_SCANS = "fit_survival takes events found at scans, log_density_score compares models of them"
+_OTHER_OUTCOMES = {
+    "entry": (
+        "fit_survival takes delayed entry, and so do kaplan_meier, concordance_harrell, "
+        "calibration_slope, calibration_groups and observed_expected"
+    ),
+    "time_lower": _AT_SCANS,
+    "time_upper": _AT_SCANS,
+}
 
 
 class Faults:
@@ -212,6 +222,29 @@ def check_survival_arrays(time: object, event: object) -> tuple[FloatArray, IntA
     return arrays["time"], arrays["event"].astype(np.int64)
 
 
+def check_positive_horizon(horizon: float) -> None:
+    """Refuse a horizon that is no positive number.
+
+    Parameters
+    ----------
+    horizon : float
+        Landmark (months).
+
+    Raises
+    ------
+    InputError
+        If the horizon is not a number, missing, infinite, or not positive.
+
+    Examples
+    --------
+    >>> check_positive_horizon(24)
+    """
+    if not isinstance(horizon, numbers.Real):
+        raise InputError("horizon is not a number: give a positive number of months")
+    if not (np.isfinite(horizon) and horizon > 0):
+        raise InputError(f"horizon is {horizon:g}: give a positive number of months")
+
+
 def check_entry(entry: object, time: FloatArray) -> FloatArray:
     """Return times of delayed entry as a clean array.
 
@@ -377,14 +410,14 @@ def as_survival_table(y: object, *, right_censored: bool = True) -> pd.DataFrame
         if name not in y.columns:
             hint = nearest_hint(name, map(str, y.columns))
             faults.add(f"the outcome has no column '{name}'{hint}: name it so")
-    for name in ("entry", "time_lower", "time_upper") if right_censored else ():
+    for name, remedy in _OTHER_OUTCOMES.items() if right_censored else ():
         if (
             name in y.columns
             and (y[name].notna() & (pd.to_numeric(y[name], errors="coerce") != 0)).any()
         ):
             faults.add(
                 f"the outcome has '{name}', and this takes outcomes followed from time zero whose "
-                "events were seen to happen: only fit_survival knows others"
+                f"events were seen to happen: {remedy}"
             )
     faults.raise_if_any()
     time, event = check_survival_arrays(y["time"].to_numpy(), y["event"].to_numpy())

@@ -27,18 +27,21 @@ def test_stages_are_written_with_bounds_and_reasons(patients, capsys):
     assert main(["stage", str(patients), "--out", str(out)]) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    first, bounds_only, left_out = said.out.splitlines()
+    first, *reasons = said.out.splitlines()
+    bounds_only = [line for line in reasons if line.startswith("bounds only: ")]
+    left_out = [line for line in reasons if line.startswith("left out: ")]
+    assert reasons == bounds_only + left_out
     written = pd.read_csv(out, dtype={"patient_id": str, "albi_grade": str, "bclc_lowest": str})
     assert written["patient_id"].tolist() == ["007", "b", "c"]
     assert first == f"3 patients, {(written.shape[1] - 1) // 3} stages and scores: {out}"
-    assert bounds_only.startswith(
-        "bounds only: child_pugh, child_pugh_points (no inr, ascites, ence"
+    assert bounds_only[0] == (
+        "bounds only: child_pugh, child_pugh_points (no inr, ascites, encephalopathy)"
     )
-    assert "milan, up_to_seven" not in bounds_only
-    assert left_out == (
-        "left out: erasl_pre, erasl_pre_group (no sex, afp_ng_ml); erasl_post, erasl_post_group "
-        "(no sex, afp_ng_ml, portal_vein_tumour_thrombus)"
-    )
+    assert "milan, up_to_seven" not in said.out
+    assert left_out == [
+        "left out: erasl_pre, erasl_pre_group (no sex, afp_ng_ml)",
+        "left out: erasl_post, erasl_post_group (no sex, afp_ng_ml, portal_vein_tumour_thrombus)",
+    ]
     assert written["albi_grade"].tolist()[:2] == ["1", "2"]
     assert written["albi_grade"].isna().tolist() == [False, False, True]
     assert written["bclc_lowest"].tolist() == ["A", "C", "A"]
@@ -63,6 +66,13 @@ BAD = {
     "patient unnamed": (lambda t: t.replace("\nb,", "\n,"), ["missing in data row 2"]),
     "no rows": (lambda t: t.splitlines()[0] + "\n", ["no rows"]),
     "no clinical column": (lambda _: "patient_id,note\na,x\n", ["no column of"]),
+    "semicolons": (lambda t: t.replace(",", ";"), ["the header holds no comma"]),
+    "decimal comma": (lambda t: t.replace("51.3", '"51,3"'), ["_umol_l", "patient b", "point"]),
+    "no nodules": (lambda t: t.replace("c,,2", "c,,0"), ["tumour_count", "patient c"]),
+    "other units": (
+        lambda _: "patient_id,bilirubin_mg_dl\na,0.8\n",
+        ["'bilirubin_mg_dl' is no 'bilirubin_umol_l': mind the unit"],
+    ),
     "mg/dL": (
         lambda t: t.replace(",12,", ",0.7,").replace("51.3", "3.0").replace(",20,", ",1.2,"),
         ["bilirubin_umol_l", "looks like mg/dL", "17.1"],
@@ -99,6 +109,17 @@ def test_the_output_must_be_a_new_csv_file(patients, capsys, out, said):
     assert main(["stage", str(patients), "--out", str(patients.parent / out)]) == 2
     assert said in capsys.readouterr().err
     assert patients.read_text() == TABLE
+
+
+def test_quoted_numbers_are_numbers_and_the_output_is_replaced(patients):
+    out = patients.with_name("stages.csv")
+    assert main(["stage", str(patients), "--out", str(out), "--quiet"]) == 0
+    plain = out.read_text()
+    quoted = '"' + TABLE.strip().replace(",", '","').replace("\n", '"\n"') + '"\n'
+    patients.write_text(quoted)
+    out.write_text("an older file")
+    assert main(["stage", str(patients), "--out", str(out), "--quiet"]) == 0
+    assert out.read_text() == plain
 
 
 def test_doubtful_units_are_said_on_stderr(patients, capsys):

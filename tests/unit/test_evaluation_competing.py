@@ -7,7 +7,7 @@ import time as clock
 import numpy as np
 import pytest
 
-from times_stats.errors import InputError
+from times_stats.errors import DataWarning, InputError
 from times_stats.evaluation import (
     CensoringCurves,
     bootstrap_metric,
@@ -308,7 +308,8 @@ def test_cohorts_are_pooled_with_room_for_a_new_one(study):
     pool = pool_cohorts(table["estimate"], table["se"], scale="logit")
     assert pool.prediction_lower <= pool.lower < pool.estimate < pool.upper <= pool.prediction_upper
     assert pool.weights.sum() == pytest.approx(1)
-    alike = pool_cohorts([0.7, 0.7, 0.7], [0.02, 0.03, 0.04])
+    with pytest.warns(DataWarning, match="half-width is 0 on the identity scale, and 0.0301"):
+        alike = pool_cohorts([0.7, 0.7, 0.7], [0.02, 0.03, 0.04])
     assert (alike.tau, alike.q, alike.i_squared) == (0, pytest.approx(0), 0)
     with pytest.raises(InputError, match="cohort b: no two patients can be compared"):
         cohort_metrics(

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from times_stats.errors import InputError
-from times_stats.staging import inside_bounds, read_recorded_stage, tnm_bounds
+from times_stats.staging import albi_bounds, inside_bounds, read_recorded_stage, tnm_bounds
 
 
 def recorded(*values):
@@ -46,6 +46,7 @@ def test_recorded_stages_are_put_in_order(system, values, categories, form):
         ("tnm", (1.5, 2, 1), "p0"),
         ("bclc", ("A", "E"), "p1"),
         ("clip", (3, 7), "p1"),
+        ("jis", (5, 6), "p1"),
         ("tnm", ("IA", "I1"), "p1"),
     ],
 )
@@ -116,5 +117,8 @@ def test_a_recorded_stage_is_held_against_bounds():
     codes, _ = read_recorded_stage(recorded(1, 2, 1, 2, 1), system="tnm")
     with pytest.raises(InputError, match="recorded stage 1, 2 is none of IA, IB"):
         inside_bounds(codes, tnm_bounds(patients))
+    for none in (albi_bounds(pd.DataFrame({"albumin_g_l": [40.0]})), pd.DataFrame({"low": [1]})):
+        with pytest.raises(InputError, match="no lowest and highest stage or points: give those"):
+            inside_bounds(pd.Series(["1"]), none)
     with pytest.raises(InputError, match="of different patients: align their index"):
         inside_bounds(stages, tnm_bounds(patients.reset_index(drop=True)))

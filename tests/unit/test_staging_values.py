@@ -37,11 +37,22 @@ def test_scores_equal_their_formulas():
 @pytest.mark.parametrize(
     ("bilirubin", "albumin", "grade"),
     # -2.27 is met by 1000 umol/L and 50 g/L, the other limits by no pair of decimals.
-    [(1000.0, 50.0, "2a"), (1000.0, 49.99, "2b"), (10.0, 38.36, "1"), (10.0, 38.35, "2a")],
+    [
+        *[(1000.0, 50.0, "2a"), (1000.0, 49.99, "2b"), (10.0, 38.36, "1"), (10.0, 38.35, "2a")],
+        *[(10.0, 24.12, "2b"), (10.0, 24.11, "3")],
+    ],
 )
 def test_limits_of_albi(bilirubin, albumin, grade):
     table = frame(bilirubin_umol_l=[bilirubin], albumin_g_l=[albumin])
     assert staging.malbi_grade(table).tolist() == [grade]
+    assert staging.albi_grade(table).tolist() == [grade[0]]
+
+
+def test_limits_of_palbi():
+    """With 10 umol/L and 100 platelets the score is -1.27 - 0.04 albumin."""
+    table = frame(albumin_g_l=[31.51, 31.5, 31.49, 20.5, 20.49])
+    table = table.assign(bilirubin_umol_l=10.0, platelets_10e9_l=100.0)
+    assert staging.palbi_grade(table).tolist() == ["1", "1", "2", "2", "3"]
 
 
 def test_equality_survives_units_and_binary_fractions():
@@ -241,6 +252,13 @@ def test_no_column_at_all_and_names_that_are_almost_right():
         staging.albi({"albumin_g_l": 1})
     with pytest.raises(InputError, match=r"no column of bilirubin_umol_l, albumin_g_l is there"):
         staging.albi(pd.DataFrame({"other": [1]}))
+    table = frame(bilirubin_mg_dl=[1.0], Albumin_g_dL=[4.0])
+    with pytest.raises(
+        InputError,
+        match=r"is there \('bilirubin_mg_dl' is no 'bilirubin_umol_l' and 'Albumin_g_dL' is no "
+        r"'albumin_g_l': mind the unit\): name the columns so",
+    ):
+        staging.albi(table)
     twice = pd.DataFrame([[1, 2]], columns=["inr", "inr"])
     with pytest.raises(InputError, match="column inr occurs twice"):
         staging.child_pugh(twice)
@@ -252,6 +270,37 @@ def test_no_column_at_all_and_names_that_are_almost_right():
     table = frame(bilirubin_mg_dl=[1.0], albumin_g_l=[40.0])
     with pytest.warns(DataWarning, match="'bilirubin_mg_dl' is not read"):
         staging.albi(table)
+
+
+@pytest.mark.parametrize(
+    "values", [[True, True], ["2", "true"], pd.array([True, pd.NA], "boolean")]
+)
+@pytest.mark.parametrize("column", ["tumour_count", "tumour_size_cm", "ecog"])
+def test_true_is_no_number(column, values):
+    """Of a count of tumours it would be one, and its writer meant several."""
+    with pytest.raises(InputError, match=f"column '{column}' is not a number for patient"):
+        staging.bclc_bounds(pd.DataFrame({column: values}))
+
+
+def test_a_count_beyond_whole_numbers_of_the_machine_is_still_known():
+    assert staging.milan(frame(tumour_count=[1e20])).tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Categorical([1, None]),
+        pd.array([1, pd.NA], dtype="Int64"),
+        pd.Series([1.0, pd.NA], dtype=object),
+        pd.Series([True, None], dtype=object),
+        pd.array([True, pd.NA], dtype="boolean"),
+        pd.Categorical(["yes", None]),
+        ["TRUE", " "],
+    ],
+)
+def test_flags_of_every_kind_of_column(values):
+    bounds = staging.tnm_bounds(pd.DataFrame({"nodal_metastasis": values}))
+    assert bounds.to_numpy().tolist() == [["IVA", "IVB"], ["IA", "IVB"]]
 
 
 def test_an_afp_of_zero_asks_for_the_detection_limit():
@@ -271,6 +320,8 @@ def test_an_afp_of_zero_asks_for_the_detection_limit():
         ),
         ("bilirubin_umol_l", [1.0], "looks like mg/dL"),
         ("bilirubin_umol_l", [12.0, 0.8, 15.0, 0.9, 11.0, 10.0], "looks like mg/dL"),
+        ("bilirubin_umol_l", [2.0, 2.5, 3.0], "looks like mg/dL"),
+        ("tumour_size_cm", [30.0] * 5 + [4.0] * 45, "looks like mm"),
         ("albumin_g_l", [4.1, 3.9], r"looks like g/dL .*multiply by 10"),
         ("albumin_g_l", [600.0], "looks like umol/L or mg/dL"),
         ("tumour_size_cm", [35.0, 60.0, 15.0], "looks like mm: divide by 10"),
@@ -293,6 +344,7 @@ def test_columns_in_another_unit_are_noticed(column, values, said):
             r"look like mg/dL .* for patient p30 \(median 12",
         ),
         ("bilirubin_umol_l", [2.5], "look like mg/dL"),
+        ("bilirubin_umol_l", [3.0, 3.1] + [12.0] * 8, "look like mg/dL"),  # low, and real
         ("tumour_size_cm", [5.0] * 30 + [30.0], "look like mm"),
         (
             "tumour_size_cm",

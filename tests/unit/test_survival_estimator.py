@@ -238,7 +238,7 @@ def test_faults_name_what_and_remedy(compilations, study):
     model = SurvivalModel(spec=SPEC).fit(z, y)
     with pytest.raises(InputError, match="no outcome of patient p000: give one for each"):
         model.score(z, y.iloc[1:])
-    with pytest.raises(InputError, match="only fit_survival knows others"):
+    with pytest.raises(InputError, match="fit_survival takes"):
         model.score(z, y.assign(entry=y["time"] / 2))
     with pytest.raises(InputError, match="lacks"):
         model.predict(z.iloc[:, 1:])

@@ -44,6 +44,7 @@ def test_parquet_comes_back_with_its_named_index_as_a_column(tmp_path):
         ("t.csv", b"a,b\n\xff\xfe,1\n", r"not UTF-8 \(line 2\)"),
         ("t.csv", b"a,b\n\0,1\n", "binary, not text"),
         ("t.csv", b"a;b\n1;2\n", "the header holds no comma"),
+        ("t.csv", b"a;b\n1;2,5\n", "the header holds no comma: .* points in decimals"),
         ("t.csv", b"a,a\n1,2\n", "column a occurs twice"),
         ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields where the header has 2"),
         ("t.csv", b'a,b\n"1,2\n', "cannot be told apart"),

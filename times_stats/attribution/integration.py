@@ -255,7 +255,7 @@ def _compare_rungs(
     tables, differences = [], []
     for learner in (RIDGE, BOOSTED):
         compared = compare(
-            outcome,
+            outcome[["time", "event"]],  # no cause: the rungs' models censor competing events
             [predictions["no_predictors"], *(predictions[f"{learner}/{rung}"] for rung in rungs)],
             times=times,
             horizon=float(times[-1]),

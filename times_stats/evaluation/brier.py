@@ -13,7 +13,7 @@ from times_stats.evaluation.censoring_curves import (
     CensoringCurves,
     resolve_censoring,
 )
-from times_stats.evaluation.inputs import check_probabilities, check_times
+from times_stats.evaluation.inputs import check_probabilities, check_times, refuse_entry
 from times_stats.nonparametric.censoring_weights import weights_at
 from times_stats.nonparametric.estimators import aalen_johansen, kaplan_meier
 
@@ -27,6 +27,7 @@ def brier_score(
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
     censoring: CensoringCurves | None = None,
+    entry: ArrayLike | None = None,
 ) -> FloatArray:
     """Mean squared error of predicted survival at each time.
 
@@ -49,6 +50,8 @@ def brier_score(
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
     censoring : CensoringCurves, optional
         Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -75,6 +78,7 @@ def brier_score(
     >>> brier_score([1, 2, 3, 4], [1, 0, 0, 0], survival, times=[2], cause=[1, 2, 0, 0]).round(3)
     array([0.075])
     """
+    refuse_entry(entry)
     losses, _ = weighted_losses(time, event, survival, times, strata, cause, censoring)
     return losses.mean(axis=0)
 
@@ -88,6 +92,7 @@ def integrated_brier(
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
     censoring: CensoringCurves | None = None,
+    entry: ArrayLike | None = None,
 ) -> float:
     """Brier score averaged over time.
 
@@ -107,6 +112,8 @@ def integrated_brier(
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
     censoring : CensoringCurves, optional
         Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -128,6 +135,7 @@ def integrated_brier(
     >>> round(integrated_brier([1, 2, 3, 4], [1, 1, 0, 0], survival, times=[1, 2]), 4)
     0.1
     """
+    refuse_entry(entry)
     grid = check_times(times)
     losses, _ = weighted_losses(time, event, survival, grid, strata, cause, censoring)
     return float(losses.mean(axis=0) @ time_weights(grid))
@@ -143,6 +151,7 @@ def index_of_prediction_accuracy(
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
     censoring: CensoringCurves | None = None,
+    entry: ArrayLike | None = None,
 ) -> FloatArray:
     """Brier score relative to a model that knows nothing of the patient.
 
@@ -166,6 +175,8 @@ def index_of_prediction_accuracy(
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
     censoring : CensoringCurves, optional
         Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -188,6 +199,7 @@ def index_of_prediction_accuracy(
     >>> index_of_prediction_accuracy([1, 2, 3, 4], [1, 1, 0, 0], survival, times=[2]).round(3)
     array([0.5])
     """
+    refuse_entry(entry)
     months, happened = check_survival_arrays(time, event)
     grid = check_times(times)
     if null_survival is None:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from times_stats._checks import check_cause, check_entry, check_survival_arrays
 from times_stats.errors import InputError
 from times_stats.evaluation.censoring_curves import CensoringCurves, resolve_censoring
-from times_stats.evaluation.inputs import check_probabilities, check_values
+from times_stats.evaluation.inputs import check_probabilities, check_values, refuse_entry
 from times_stats.evaluation.observed_events import observed_probability
 from times_stats.evaluation.slopes import efron_slopes
 from times_stats.nonparametric.censoring import check_horizon
@@ -77,6 +77,7 @@ def calibration_in_the_large(
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
     censoring: CensoringCurves | None = None,
+    entry: ArrayLike | None = None,
 ) -> float:
     """Observed less mean predicted probability of the event by the horizon.
 
@@ -98,6 +99,8 @@ def calibration_in_the_large(
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
     censoring : CensoringCurves, optional
         Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -120,6 +123,7 @@ def calibration_in_the_large(
     >>> round(calibration_in_the_large([1, 2, 3, 4], [1, 1, 0, 0], survival, horizon=2), 3)
     0.05
     """
+    refuse_entry(entry)
     months, happened = check_survival_arrays(time, event)
     survival = check_probabilities(survival_at_horizon, (months.size,), "survival_at_horizon")
     kinds = happened if cause is None else check_cause(happened, cause)
@@ -173,6 +177,11 @@ def calibration_groups(
     ------
     InputError
         If the arrays are not valid, the horizon lies beyond follow-up, or `n_groups` is below 1.
+
+    Warns
+    -----
+    DataWarning
+        As `kaplan_meier`, where with delayed entry a first risk set dies out.
 
     Examples
     --------

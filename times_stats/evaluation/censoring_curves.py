@@ -54,14 +54,17 @@ class CensoringCurves:
     values: FloatArray
 
     def __post_init__(self) -> None:
-        grid = np.asarray(self.times, dtype=np.float64)
+        try:
+            grid = np.asarray(self.times, dtype=np.float64)
+            values = np.asarray(self.values, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError("censoring curves are not numeric: give arrays of numbers") from None
         if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
             raise InputError("times of the censoring curves are not finite: give at least one")
         if grid[0] < 0 or (np.diff(grid) <= 0).any():
             raise InputError(
                 "times of the censoring curves are not increasing from 0 on: sort them"
             )
-        values = np.asarray(self.values, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] != grid.size:
             raise InputError(
                 f"censoring curves have shape {values.shape}: give (n, {grid.size}), a row per "
@@ -122,7 +125,8 @@ class CensoringCurves:
         ndarray, shape (m, n)
         """
         position = np.searchsorted(self.times, t, side="left")
-        return np.asarray(np.column_stack([np.ones(len(self.values)), self.values])[:, position].T)
+        reached = self.values[:, np.maximum(position - 1, 0)].T
+        return np.where(position[:, None] == 0, 1.0, reached)
 
     def _value(
         self, t: ArrayLike, strata: ArrayLike | None, side: Literal["left", "right"]
@@ -186,6 +190,11 @@ def resolve_censoring(
         )
     if strata is not None:
         raise InputError("strata and censoring are both given: give one model of censoring")
+    if not isinstance(censoring, CensoringCurves):
+        raise InputError(
+            f"censoring is a {type(censoring).__name__}: give CensoringCurves, or strata for "
+            "Kaplan-Meier weights"
+        )
     # the horizon itself is checked as it is for Kaplan-Meier weights
     check_horizon(time, any_event, horizon=horizon, min_probability=0.0)
     if len(censoring.values) != time.size:
@@ -241,7 +250,10 @@ def cox_censoring(time: ArrayLike, event: ArrayLike, X: ArrayLike) -> CensoringC
     array([0.481, 0.655, 0.655, 0.481, 0.655])
     """
     months, ended = check_survival_arrays(time, event)
-    covariates = np.asarray(X, dtype=np.float64)
+    try:
+        covariates = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("X is not numeric: give an array of numbers") from None
     if covariates.ndim != 2 or len(covariates) != months.size or not np.isfinite(covariates).all():
         raise InputError(
             f"X has shape {covariates.shape}: give finite covariates, a row for each of "

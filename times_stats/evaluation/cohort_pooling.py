@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
+from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from times_stats._checks import Faults, name_rows
 from times_stats._typing import FloatArray
-from times_stats.errors import InputError
+from times_stats.errors import DataWarning, InputError
 
 type Scale = Literal["identity", "logit", "log"]
 type Heterogeneity = Literal["reml", "dersimonian_laird"]
 
 _MAX_STEPS = 1000
-_TOLERANCE = 1e-13
+_TOLERANCE = 1e-10  # of the variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def pool_cohorts(
 
     with t limits on k - 1 degrees of freedom (Hartung and Knapp; their standard error is not
     truncated below the usual one), and :math:`\hat\mu \pm t_{k-1} \sqrt{\mathrm{se}^2 +
-    \hat\tau^2}` for a new cohort.
+    \hat\tau^2}` for a new cohort. Higgins et al. (2009) take k - 2 degrees of freedom there, which
+    two cohorts do not have.
 
     Parameters
     ----------
@@ -101,6 +104,13 @@ def pool_cohorts(
         or an estimate lies outside the range of the scale. Leave out a cohort without the metric,
         and say so.
 
+    Warns
+    -----
+    DataWarning
+        If the estimates agree more closely than their standard errors suggest, so that the interval
+        is narrower than normal limits without any variance between cohorts: chance agreement of a
+        few cohorts, not precision. Identical estimates give an interval of no width.
+
     Warnings
     --------
     With three or four cohorts the variance between them is hardly estimated: the prediction
@@ -109,7 +119,9 @@ def pool_cohorts(
     Notes
     -----
     DerSimonian and Laird (1986), doi:10.1016/0197-2456(86)90046-2; Hartung and Knapp (2001),
-    doi:10.1002/sim.1009; Snell et al. (2018), doi:10.1177/0962280217705678. R
+    doi:10.1002/sim.1009; the comparison with normal limits: Jackson et al. (2017),
+    doi:10.1002/sim.7411; Higgins et al. (2009), doi:10.1111/j.1467-985X.2008.00552.x; Snell
+    et al. (2018), doi:10.1177/0962280217705678. R
     ``metafor::rma(y, v, method = "REML" or "DL", test = "knha")`` and ``predict``.
 
     Examples
@@ -133,6 +145,15 @@ def pool_cohorts(
     mean = float(w @ y / w.sum())
     variance = float(w @ (y - mean) ** 2 / df / w.sum())
     width = float(student_t.ppf(0.5 + confidence_level / 2, df))
+    usual = norm.ppf(0.5 + confidence_level / 2) / np.sqrt(fixed.sum())
+    if width * np.sqrt(variance) < usual:
+        warnings.warn(
+            f"the {y.size} cohorts agree more closely than their standard errors suggest: the "
+            f"interval's half-width is {width * np.sqrt(variance):.3g} on the {scale} scale, and "
+            f"{usual:.3g} without any variance between cohorts; report the wider",
+            DataWarning,
+            stacklevel=2,
+        )
     near, far = width * np.sqrt(variance), width * np.sqrt(variance + tau_squared)
     ends = np.array([mean, mean - near, mean + near, mean - far, mean + far])
     centre, lower, upper, new_lower, new_upper = _from_scale(ends, scale).tolist()
@@ -154,16 +175,18 @@ def pool_cohorts(
 
 def _reml(y: FloatArray, v: FloatArray, start: float) -> float:
     """Variance between cohorts by restricted maximum likelihood (Fisher scoring)."""
-    tau_squared = start
+    tau_squared, damping, last = start, 1.0, 0.0
     for _ in range(_MAX_STEPS):
         w = 1 / (v + tau_squared)
         s1, s2, s3 = w.sum(), (w**2).sum(), (w**3).sum()
         residual = y - w @ y / s1
         step = ((w**2) @ residual**2 - (s1 - s2 / s1)) / (s2 - 2 * s3 / s1 + s2**2 / s1**2)
-        moved = max(0.0, tau_squared + float(step))
-        if abs(moved - tau_squared) < _TOLERANCE * float(v.mean()):
+        if step * last < 0:  # full steps can overshoot and jump between two values for ever
+            damping /= 2
+        moved = max(0.0, tau_squared + damping * float(step))
+        if abs(moved - tau_squared) <= _TOLERANCE * (tau_squared + float(v.min())):
             return moved
-        tau_squared = moved
+        tau_squared, last = moved, float(step)
     raise InputError(
         "the variance between cohorts did not converge: use method='dersimonian_laird'"
     )

@@ -67,7 +67,9 @@ def compare(
     Parameters
     ----------
     outcome : DataFrame
-        Outcome with the columns ``time`` (months) and ``event``, one row per patient.
+        Outcome with the columns ``time`` (months) and ``event``, one row per patient. With
+        ``cause`` (0 censored, 1 the event, 2 a competing event) the measures are those for
+        competing events (Notes).
     predictions : sequence of Prediction
         Models, patients in the order of `outcome`, no missing values.
     times : array-like, shape (n_times,)
@@ -118,6 +120,11 @@ def compare(
     the ratio of the mean Brier scores of model and null. Efron and Tibshirani (1993),
     doi:10.1201/9780429246593.
 
+    *Competing events.* Where ``cause`` holds a 2, Uno's C, AUC, Brier scores and calibration in the
+    large are those of the functions with ``cause=``, and ``survival`` must be one minus the
+    cumulative incidence of the event. Harrell's C and the slope take a competing event as the end
+    of follow-up. Leave the column out to judge predictions for a world without the competing event.
+
     *Why within folds.* The plain concordances rank all patients of a repeat together, although each
     test fold was predicted by a model of its own. A fold with more early events than its share
     leaves fewer of them for training, so the model that scores it tends to predict lower: between
@@ -164,6 +171,7 @@ def compare(
         _check_repeats(models, len(tested))
     resamples = bootstrap_weights(len(table), n_resamples=n_resamples, rng=rng)
     time, event = table["time"].to_numpy(), table["event"].to_numpy()
+    ended = (table["cause"].to_numpy() > 0).astype(np.int64) if "cause" in table else event
     # One BLAS thread adds in one order: the last digits do not depend on the machine's settings.
     with threadpool_limits(limits=1, user_api="blas"):
         metrics = ResampledMetrics(
@@ -174,6 +182,7 @@ def compare(
             strata=strata,
             folds=tested,
             resamples=resamples,
+            ended=ended,
         )
         draws = {m.name: metrics.of(m.risk, m.survival, m.linear_predictor) for m in models}
     if null is not None:

@@ -10,7 +10,7 @@ from times_stats._checks import check_cause, check_survival_arrays
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import InputError
 from times_stats.evaluation.censoring_curves import CensoringCurves, resolve_censoring
-from times_stats.evaluation.inputs import check_probabilities
+from times_stats.evaluation.inputs import check_probabilities, refuse_entry
 from times_stats.nonparametric.censoring_weights import weights_at
 
 
@@ -24,6 +24,7 @@ def net_benefit(
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
     censoring: CensoringCurves | None = None,
+    entry: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Net benefit of treating patients whose predicted probability reaches a threshold.
 
@@ -48,6 +49,8 @@ def net_benefit(
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
     censoring : CensoringCurves, optional
         Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -76,6 +79,7 @@ def net_benefit(
     0        0.2       0.4375      0.375          3
     1        0.5       0.0000      0.000          2
     """
+    refuse_entry(entry)
     treated, cuts, cases, controls = _above_thresholds(
         time, event, probability, horizon, thresholds, strata, cause, censoring
     )
@@ -100,6 +104,7 @@ def threshold_accuracy(
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
     censoring: CensoringCurves | None = None,
+    entry: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Sensitivity, specificity, predictive values and accuracy at thresholds, under censoring.
 
@@ -124,6 +129,8 @@ def threshold_accuracy(
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
     censoring : CensoringCurves, optional
         Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -151,6 +158,7 @@ def threshold_accuracy(
        threshold  sensitivity  specificity  ppv  npv  accuracy  n_positive
     0        0.5          0.5          0.5  0.5  0.5       0.5           2
     """
+    refuse_entry(entry)
     positive, cuts, cases, controls = _above_thresholds(
         time, event, probability, horizon, thresholds, strata, cause, censoring
     )
@@ -184,7 +192,10 @@ def _above_thresholds(
     """Who reaches which threshold, the thresholds, and the weights of cases and of controls."""
     months, happened = check_survival_arrays(time, event)
     predicted = check_probabilities(probability, (months.size,), "probability")
-    cuts = np.asarray(thresholds, dtype=np.float64)
+    try:
+        cuts = np.asarray(thresholds, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("thresholds are not numeric: give probabilities inside (0, 1)") from None
     if cuts.ndim != 1 or cuts.size == 0 or not ((cuts > 0) & (cuts < 1)).all():
         raise InputError("thresholds are not probabilities inside (0, 1): give at least one")
     kinds = happened if cause is None else check_cause(happened, cause)

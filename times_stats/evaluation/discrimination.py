@@ -12,7 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from times_stats._checks import check_cause, check_entry, check_survival_arrays
+from times_stats._checks import (
+    check_cause,
+    check_entry,
+    check_positive_horizon,
+    check_survival_arrays,
+)
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.evaluation.censoring_curves import (
@@ -20,11 +25,12 @@ from times_stats.evaluation.censoring_curves import (
     CensoringCurves,
     resolve_censoring,
 )
-from times_stats.evaluation.inputs import check_times, check_values
+from times_stats.evaluation.inputs import check_times, check_values, refuse_entry
 from times_stats.evaluation.pair_sums import EventSums, event_sums
 from times_stats.nonparametric.censoring import CensoringDistribution
 from times_stats.nonparametric.censoring_weights import weights_at
 
+_LARGEST_BLOCK = 2**21  # pairs held in memory at once
 NO_PAIR = (
     "no two patients can be compared: no event is followed by a longer time; "
     "give more follow-up or a later horizon"
@@ -101,6 +107,8 @@ def concordance_harrell(
     months, happened = check_survival_arrays(time, event)
     values = check_values(risk, months.size, "risk")
     late = None if entry is None else check_entry(entry, months)
+    if horizon is not None:
+        check_positive_horizon(horizon)
     counts = np.ones(months.size) if horizon is None else (months <= horizon).astype(np.float64)
     sums = event_sums(months, happened, values, event_weights=counts, entry=late)
     return _from_sums(sums, counts)
@@ -115,6 +123,7 @@ def concordance_uno(
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
     censoring: CensoringCurves | None = None,
+    entry: ArrayLike | None = None,
 ) -> float:
     """Uno's concordance up to a horizon: free of the censoring distribution.
 
@@ -137,6 +146,8 @@ def concordance_uno(
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
     censoring : CensoringCurves, optional
         Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -155,7 +166,7 @@ def concordance_uno(
     doi:10.1002/sim.5681; competing events: Wolbers et al. (2014),
     doi:10.1093/biostatistics/kxt059. Same as R ``survival::concordance(..., timewt = "n/G2",
     ymax = horizon, reverse = TRUE)`` without strata and competing events, in O(n log n) time;
-    else O(n^2) time and memory.
+    else O(n^2) time, in blocks of bounded memory.
 
     Examples
     --------
@@ -164,6 +175,7 @@ def concordance_uno(
     >>> concordance_uno([1, 2, 3, 4], [0, 0, 1, 0], [3, 4, 2, 1], horizon=3, cause=[2, 2, 1, 0])
     0.3333333333333333
     """
+    refuse_entry(entry)
     months, happened = check_survival_arrays(time, event)
     values = check_values(risk, months.size, "risk")
     kinds = happened if cause is None else check_cause(happened, cause)
@@ -174,8 +186,17 @@ def concordance_uno(
         counts = (happened == 1) & (months <= horizon)
         weights[counts] = 1 / G.before(months[counts]) ** 2
         return _from_sums(event_sums(months, happened, values, event_weights=weights), weights)
-    pairs = uno_pairs(months, happened, G, horizon=horizon, strata=strata, ended=ended)
-    return _concordance(pairs, values)
+    wins = total = 0.0
+    counted = np.flatnonzero((happened == 1) & (months <= horizon))
+    for rows in blocks(counted, months.size):
+        pairs = uno_pairs(
+            months, happened, G, horizon=horizon, strata=strata, ended=ended, rows=rows
+        )
+        total += float(pairs.weights.sum())
+        wins += float((pairs.weights * risk_order(values, pairs.rows)).sum())
+    if total == 0:
+        raise InputError(NO_PAIR)
+    return wins / total
 
 
 def time_dependent_auc(
@@ -187,6 +208,7 @@ def time_dependent_auc(
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
     censoring: CensoringCurves | None = None,
+    entry: ArrayLike | None = None,
 ) -> FloatArray:
     """Area under the cumulative/dynamic ROC curve at each time.
 
@@ -208,6 +230,8 @@ def time_dependent_auc(
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
     censoring : CensoringCurves, optional
         Chance of being uncensored from a model, in place of Kaplan-Meier in `strata`.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -233,6 +257,7 @@ def time_dependent_auc(
     ...                    cause=[1, 2, 1, 0]).round(3)
     array([0.667])
     """
+    refuse_entry(entry)
     months, happened = check_survival_arrays(time, event)
     values = check_values(risk, months.size, "risk")
     kinds = happened if cause is None else check_cause(happened, cause)
@@ -288,7 +313,13 @@ def auc_scores(
     return outranked[rank], outranking[rank], total
 
 
-def harrell_pairs(time: FloatArray, event: IntArray, *, ended: IntArray | None = None) -> Pairs:
+def harrell_pairs(
+    time: FloatArray,
+    event: IntArray,
+    *,
+    ended: IntArray | None = None,
+    rows: IntArray | None = None,
+) -> Pairs:
     """Return the comparable pairs of Harrell's concordance, weight 1.
 
     Parameters
@@ -298,6 +329,8 @@ def harrell_pairs(time: FloatArray, event: IntArray, *, ended: IntArray | None =
     ended : ndarray of int, shape (n,), optional
         Whether an event of any cause ended follow-up; `event` itself where no events compete. At
         the time of an event only the censored are compared with it.
+    rows : ndarray of int, shape (k,), optional
+        Patients with the event whose pairs are wanted; all by default.
 
     Returns
     -------
@@ -309,7 +342,8 @@ def harrell_pairs(time: FloatArray, event: IntArray, *, ended: IntArray | None =
     array([[0., 1., 1.],
            [0., 0., 0.]])
     """
-    rows = np.flatnonzero(event == 1)
+    if rows is None:
+        rows = np.flatnonzero(event == 1)
     own = time[rows, None]
     censored = (event if ended is None else ended) == 0
     later = (time > own) | ((time == own) & censored)
@@ -324,6 +358,7 @@ def uno_pairs(
     horizon: float,
     strata: ArrayLike | None = None,
     ended: IntArray | None = None,
+    rows: IntArray | None = None,
 ) -> Pairs:
     """Return the comparable pairs of Uno's concordance with their censoring weights.
 
@@ -339,6 +374,8 @@ def uno_pairs(
         Strata of the censoring distribution.
     ended : ndarray of int, shape (n,), optional
         Whether an event of any cause ended follow-up; `event` itself where no events compete.
+    rows : ndarray of int, shape (k,), optional
+        Patients with the event whose pairs are wanted; all by default.
 
     Returns
     -------
@@ -354,7 +391,7 @@ def uno_pairs(
            [0.  , 0.  , 0.  , 2.25]])
     """
     any_event = event if ended is None else ended
-    pairs = harrell_pairs(time, event, ended=any_event)
+    pairs = harrell_pairs(time, event, ended=any_event, rows=rows)
     keep = time[pairs.rows] <= horizon
     rows, weights = pairs.rows[keep], pairs.weights[keep]
     if isinstance(distribution, CensoringCurves):
@@ -422,6 +459,29 @@ def auc_pairs(
     return Pairs(rows, weights[rows, None] * np.where(cases, 0.0, weights))
 
 
+def blocks(rows: IntArray, n: int) -> list[IntArray]:
+    """Split patients so that an array of each part's pairs with all n has bounded memory.
+
+    Parameters
+    ----------
+    rows : ndarray of int, shape (k,)
+        Patients.
+    n : int
+        Number of patients each is paired with.
+
+    Returns
+    -------
+    list of ndarray of int
+
+    Examples
+    --------
+    >>> [part.tolist() for part in blocks(np.array([0, 2, 3]), 1_500_000)]
+    [[0], [2], [3]]
+    """
+    size = max(1, _LARGEST_BLOCK // n)
+    return [rows[first : first + size] for first in range(0, rows.size, size)]
+
+
 def risk_order(risk: FloatArray, rows: IntArray) -> FloatArray:
     """Return the score of each pair: 1 if the row has the higher risk, one half if equal, else 0.
 
@@ -444,13 +504,6 @@ def risk_order(risk: FloatArray, rows: IntArray) -> FloatArray:
     own = risk[rows, None]
     score: FloatArray = (own > risk) + 0.5 * (own == risk)
     return score
-
-
-def _concordance(pairs: Pairs, risk: FloatArray) -> float:
-    total = pairs.weights.sum()
-    if total == 0:
-        raise InputError(NO_PAIR)
-    return float((pairs.weights * risk_order(risk, pairs.rows)).sum() / total)
 
 
 def _from_sums(sums: EventSums, weights: FloatArray) -> float:

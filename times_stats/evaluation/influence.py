@@ -14,12 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from times_stats._checks import check_cause, check_entry, check_survival_arrays
+from times_stats._checks import (
+    check_cause,
+    check_entry,
+    check_positive_horizon,
+    check_survival_arrays,
+)
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.evaluation.brier import weighted_losses
 from times_stats.evaluation.discrimination import NO_PAIR, auc_scores
-from times_stats.evaluation.inputs import check_times, check_values
+from times_stats.evaluation.inputs import check_times, check_values, refuse_entry
 from times_stats.evaluation.pair_sums import EventSums, event_sums, other_sums
 from times_stats.nonparametric.censoring import check_horizon
 from times_stats.nonparametric.censoring_weights import weights_at
@@ -38,11 +43,14 @@ class InfluenceEstimate:
         Influence of each patient; columns sum to 0 up to rounding.
     influence_known_weights : ndarray, shape (n, n_times)
         The same with the censoring weights taken as known.
+    lowest : float
+        Least possible value: 0 for a measure, -1 for a difference of two.
     """
 
     estimate: FloatArray
     influence: FloatArray
     influence_known_weights: FloatArray
+    lowest: float = 0.0
 
     @property
     def se(self) -> FloatArray:
@@ -55,7 +63,7 @@ class InfluenceEstimate:
         return np.sqrt((self.influence_known_weights**2).sum(axis=0))
 
     def interval(self, *, confidence_level: float = 0.95) -> tuple[FloatArray, FloatArray]:
-        """Return normal limits of the estimate, within [0, 1].
+        """Return normal limits of the estimate, within [0, 1]; of a difference, within [-1, 1].
 
         Parameters
         ----------
@@ -74,7 +82,8 @@ class InfluenceEstimate:
         if not 0 < confidence_level < 1:
             raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
         width = norm.ppf(0.5 + confidence_level / 2) * self.se
-        return np.clip(self.estimate - width, 0, 1), np.clip(self.estimate + width, 0, 1)
+        lower, upper = self.estimate - width, self.estimate + width
+        return np.clip(lower, self.lowest, 1), np.clip(upper, self.lowest, 1)
 
     def minus(self, other: InfluenceEstimate) -> InfluenceEstimate:
         """Return the paired difference from another model on the same patients.
@@ -102,6 +111,7 @@ class InfluenceEstimate:
             self.estimate - other.estimate,
             self.influence - other.influence,
             self.influence_known_weights - other.influence_known_weights,
+            lowest=-1.0,
         )
 
 
@@ -144,6 +154,8 @@ def estimate_concordance_harrell(
     months, happened = check_survival_arrays(time, event)
     values = check_values(risk, months.size, "risk")
     late = None if entry is None else check_entry(entry, months)
+    if horizon is not None:
+        check_positive_horizon(horizon)
     counts = np.ones(months.size) if horizon is None else (months <= horizon).astype(np.float64)
     sums = event_sums(months, happened, values, event_weights=counts, entry=late)
     others = other_sums(months, happened, values, event_weights=counts, entry=late)
@@ -152,13 +164,18 @@ def estimate_concordance_harrell(
 
 
 def estimate_concordance_uno(
-    time: ArrayLike, event: ArrayLike, risk: ArrayLike, *, horizon: float
+    time: ArrayLike,
+    event: ArrayLike,
+    risk: ArrayLike,
+    *,
+    horizon: float,
+    entry: ArrayLike | None = None,
 ) -> InfluenceEstimate:
     """Uno's concordance with its influence function; censoring by Kaplan-Meier without strata.
 
     Parameters
     ----------
-    time, event, risk, horizon
+    time, event, risk, horizon, entry
         As in `concordance_uno`.
 
     Returns
@@ -184,6 +201,7 @@ def estimate_concordance_uno(
     >>> found.estimate.round(4), found.se.round(3), found.se_known_weights.round(3)
     (array([0.5714]), array([0.283]), array([0.346]))
     """
+    refuse_entry(entry)
     months, happened = check_survival_arrays(time, event)
     values = check_values(risk, months.size, "risk")
     G = check_horizon(months, happened, horizon=horizon)
@@ -208,12 +226,13 @@ def estimate_auc(
     times: ArrayLike,
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
+    entry: ArrayLike | None = None,
 ) -> InfluenceEstimate:
     """Time-dependent AUC with its influence function; censoring by Kaplan-Meier in strata.
 
     Parameters
     ----------
-    time, event, risk, times, strata, cause
+    time, event, risk, times, strata, cause, entry
         As in `time_dependent_auc`.
 
     Returns
@@ -237,6 +256,7 @@ def estimate_auc(
     >>> found.estimate, found.se.round(3)
     (array([0.625]), array([0.28]))
     """
+    refuse_entry(entry)
     months, happened = check_survival_arrays(time, event)
     values = check_values(risk, months.size, "risk")
     kinds = happened if cause is None else check_cause(happened, cause)
@@ -271,12 +291,13 @@ def estimate_brier(
     times: ArrayLike,
     strata: ArrayLike | None = None,
     cause: ArrayLike | None = None,
+    entry: ArrayLike | None = None,
 ) -> InfluenceEstimate:
     """Brier score with its influence function; censoring by Kaplan-Meier in strata.
 
     Parameters
     ----------
-    time, event, survival, times, strata, cause
+    time, event, survival, times, strata, cause, entry
         As in `brier_score`.
 
     Returns
@@ -300,6 +321,7 @@ def estimate_brier(
     >>> found.estimate.round(3), found.se.round(3)
     (array([0.125]), array([0.069]))
     """
+    refuse_entry(entry)
     months, _ = check_survival_arrays(time, event)
     grid = check_times(times)
     losses, ended = weighted_losses(time, event, survival, grid, strata, cause, None)

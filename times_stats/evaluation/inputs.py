@@ -63,12 +63,49 @@ def check_times(times: ArrayLike) -> FloatArray:
     >>> check_times([12, 24])
     array([12., 24.])
     """
-    grid = np.asarray(times, dtype=np.float64)
+    try:
+        grid = np.asarray(times, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("times are not numeric: give a list of months") from None
     if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
         raise InputError("times are not a list of finite numbers: give at least one time")
     if grid[0] <= 0 or (np.diff(grid) <= 0).any():
         raise InputError("times are not positive and increasing: sort them and drop repeats")
     return grid
+
+
+def refuse_entry(entry: ArrayLike | None) -> None:
+    """Refuse delayed entry, with the reason, where a measure weighs for censoring.
+
+    Parameters
+    ----------
+    entry : array-like, shape (n,), or None
+        Delayed entry; zeros for all are no delay.
+
+    Raises
+    ------
+    InputError
+        If a patient entered late, or entry is not numeric.
+
+    Examples
+    --------
+    >>> refuse_entry(None)
+    >>> refuse_entry([0, 0])
+    """
+    if entry is None:
+        return
+    try:
+        late = np.asarray(entry, dtype=np.float64) != 0
+    except (TypeError, ValueError):
+        raise InputError("entry is not numeric: give an array of numbers") from None
+    if late.any():
+        raise InputError(
+            f"entry is delayed in row {name_rows(np.flatnonzero(late))}, and this measure is of "
+            "patients followed from time zero: those who had the event before they could enter are "
+            "missing, and no weight for censoring brings them back; use concordance_harrell, "
+            "calibration_slope, calibration_groups or observed_expected, which take entry, or "
+            "log_density_score"
+        )
 
 
 def check_probabilities(values: ArrayLike, shape: tuple[int, ...], name: str) -> FloatArray:

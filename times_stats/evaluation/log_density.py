@@ -35,7 +35,8 @@ def log_density_score(
     survival_lower : array-like, shape (n,)
         Predicted survival at the last visit free of the event; at the event where it is exact.
     survival_upper : array-like, shape (n,)
-        Predicted survival at the visit that found the event; not used for the other kinds.
+        Predicted survival at the visit that found the event; not used for the other kinds, and may
+        be NaN there.
     hazard : array-like, shape (n,), optional
         Predicted hazard at the event (per month), not negative; needed where an event is exact.
     survival_entry : array-like, shape (n,), optional
@@ -73,14 +74,17 @@ def log_density_score(
     if unknown:
         raise InputError(f"kind {unknown[0]!r} is not known: use {', '.join(_KINDS)}")
     lower = check_probabilities(survival_lower, kinds.shape, "survival_lower")
-    upper = check_probabilities(survival_upper, kinds.shape, "survival_upper")
     between, exact = kinds == "interval", kinds == "exact"
+    upper = _upper(survival_upper, between)
     _refuse(between & (upper > lower), "survival_upper is above survival_lower")
     chance = np.where(between, lower - upper, lower)
     if exact.any():
         if hazard is None:
             raise InputError("an event is exact and there is no hazard: give the hazard at it")
-        rates = np.asarray(hazard, dtype=np.float64)
+        try:
+            rates = np.asarray(hazard, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError("hazard is not numeric: give an array of numbers") from None
         if rates.shape != kinds.shape:
             raise InputError(f"hazard has shape {rates.shape}: give shape {kinds.shape}")
         _refuse(exact & ~(np.isfinite(rates) & (rates >= 0)), "hazard is missing or negative")
@@ -92,6 +96,16 @@ def log_density_score(
         chance = chance / start
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(chance))
+
+
+def _upper(survival_upper: ArrayLike, between: BoolArray) -> FloatArray:
+    try:
+        given = np.asarray(survival_upper, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("survival_upper is not numeric: give an array of numbers") from None
+    if given.shape == between.shape:
+        given = np.where(between, given, 0.0)
+    return check_probabilities(given, between.shape, "survival_upper")
 
 
 def _refuse(wrong: BoolArray, what: str) -> None:

@@ -103,6 +103,11 @@ def observed_expected(
         If the arrays are not valid, the horizon lies beyond follow-up, or all predicted
         probabilities are 0.
 
+    Warns
+    -----
+    DataWarning
+        As `kaplan_meier`, where with delayed entry a first risk set dies out.
+
     Notes
     -----
     Debray et al. (2017), doi:10.1136/bmj.i6460. R ``survival::survfit``.

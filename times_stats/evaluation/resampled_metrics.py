@@ -47,6 +47,8 @@ class ResampledMetrics:
         Test fold of each patient in each repeat.
     resamples : ndarray of int, shape (n_resamples, n)
         How often each patient occurs in each resample.
+    ended : ndarray of int, shape (n,), optional
+        Whether an event of any cause ended follow-up; `event` itself where no events compete.
 
     Examples
     --------
@@ -67,16 +69,20 @@ class ResampledMetrics:
         strata: ArrayLike | None,
         folds: IntArray | None,
         resamples: IntArray,
+        ended: IntArray | None = None,
     ) -> None:
         horizon = float(times[at_horizon])
-        G = check_horizon(time, event, horizon=float(times[-1]), strata=strata)
+        ended = event if ended is None else ended
+        G = check_horizon(time, ended, horizon=float(times[-1]), strata=strata)
         self._time, self._event = time, event
         self._multiplicity = np.vstack([np.ones(time.size), resamples]).astype(np.float64)
         self._rows = np.flatnonzero(event == 1)
         self._pairs = {
             "concordance_harrell": harrell_pairs(time, event),
-            "concordance_uno": uno_pairs(time, event, G, horizon=horizon, strata=strata),
-            "auc_horizon": auc_pairs(time, event, G, horizon=horizon, strata=strata),
+            "concordance_uno": uno_pairs(
+                time, event, G, horizon=horizon, strata=strata, ended=ended
+            ),
+            "auc_horizon": auc_pairs(time, event, G, horizon=horizon, strata=strata, ended=ended),
         }
         self._totals = {name: self._quadratic(p) for name, p in self._pairs.items()}
         self._same_fold: list[BoolArray] = []
@@ -85,12 +91,12 @@ class ResampledMetrics:
             share = _mean(self._same_fold)
             for name in _CONCORDANCES:
                 self._totals[name + _WITHIN] = self._quadratic(self._pairs[name], share)
-        self._free = time[:, None] > times
-        self._censoring = weights_on_grid(G, time, event, times=times, strata=strata)
+        self._free = (time[:, None] > times) | ((ended == 1) & (event == 0))[:, None]
+        self._censoring = weights_on_grid(G, time, ended, times=times, strata=strata)
         self._time_weights = time_weights(times)
         self._at_horizon = at_horizon
-        known = weights_at(G, time, event, horizon=horizon, strata=strata)
-        self._observed = np.where(time <= horizon, known, 0.0)
+        known = weights_at(G, time, ended, horizon=horizon, strata=strata)
+        self._observed = np.where((event == 1) & (time <= horizon), known, 0.0)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from times_stats._checks import check_cause, check_survival_arrays
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
-from times_stats.evaluation.inputs import check_probabilities
+from times_stats.evaluation.inputs import check_probabilities, refuse_entry
 from times_stats.evaluation.subdistribution import subdistribution_event_probability
 from times_stats.nonparametric.censoring import check_horizon
 from times_stats.nonparametric.step_curve import step_value
@@ -35,6 +35,7 @@ def calibration_curve(
     *,
     horizon: float,
     cause: ArrayLike | None = None,
+    entry: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Smooth curve of the observed on the predicted probability of the event by the horizon.
 
@@ -52,6 +53,8 @@ def calibration_curve(
         Landmark (months), within follow-up.
     cause : array-like of int, shape (n,), optional
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -79,6 +82,7 @@ def calibration_curve(
     >>> bool(curve.corr().loc["predicted", "observed"] > 0.99)
     True
     """
+    refuse_entry(entry)
     months, happened = check_survival_arrays(time, event)
     survival = check_probabilities(survival_at_horizon, (months.size,), "survival_at_horizon")
     kinds = None if cause is None else check_cause(happened, cause)
@@ -110,6 +114,7 @@ def ici(
     *,
     horizon: float,
     cause: ArrayLike | None = None,
+    entry: ArrayLike | None = None,
 ) -> float:
     """Integrated calibration index: mean distance from a smooth calibration curve.
 
@@ -125,6 +130,8 @@ def ici(
         Landmark (months), within follow-up.
     cause : array-like of int, shape (n,), optional
         What ended follow-up where events compete: 0 censored, 1 the event, 2, 3, ... another.
+    entry : array-like, shape (n,), optional
+        Delayed entry (months): refused with the reason, unless 0 for all.
 
     Returns
     -------
@@ -150,6 +157,7 @@ def ici(
     >>> ici(time, np.ones(200), np.exp(-rate), horizon=1.0) < 0.05
     True
     """
+    refuse_entry(entry)
     curve = calibration_curve(time, event, survival_at_horizon, horizon=horizon, cause=cause)
     return float((curve["observed"] - curve["predicted"]).abs().mean(skipna=False))
 

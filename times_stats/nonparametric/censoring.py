@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from times_stats._checks import check_survival_arrays, name_rows
+from times_stats._checks import check_positive_horizon, check_survival_arrays, name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import DataWarning, InputError
 from times_stats.nonparametric.estimators import reverse_kaplan_meier
@@ -177,8 +177,7 @@ def check_horizon(
     np.float64(0.667)
     """
     months, happened = check_survival_arrays(time, event)
-    if not (np.isfinite(horizon) and horizon > 0):
-        raise InputError(f"horizon is {horizon:g}: give a positive number of months")
+    check_positive_horizon(horizon)
     if horizon > months.max():
         raise InputError(
             f"horizon is {horizon:g} but the longest follow-up is {months.max():g}: "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from times_stats._checks import check_entry, check_survival_arrays
 from times_stats._typing import FloatArray
-from times_stats.errors import InputError
+from times_stats.errors import DataWarning, InputError
 from times_stats.nonparametric.risk_sets import divide, risk_sets
 from times_stats.nonparametric.step_curve import StepCurve
+
+_LARGEST_BLOCK = 2**21  # entries of an array of patients by times held in memory at once
 
 
 def kaplan_meier(
@@ -43,6 +47,11 @@ def kaplan_meier(
     InputError
         If the outcome, the weights or the entries are not valid.
 
+    Warns
+    -----
+    DataWarning
+        If with delayed entry the curve reaches 0 while patients are still to come.
+
     Notes
     -----
     Kaplan and Meier (1958), doi:10.1080/01621459.1958.10501452. R ``survival::survfit``.
@@ -56,7 +65,10 @@ def kaplan_meier(
     given = _check_weights(weights, months.size)
     late = None if entry is None else check_entry(entry, months)
     times, at_risk, events, _ = risk_sets(months, happened, given, entry=late)
-    return _product_limit(times, at_risk, events)
+    curve = _product_limit(times, at_risk, events)
+    if late is not None:
+        _warn_if_died_out(times, curve.values)
+    return curve
 
 
 def nelson_aalen(
@@ -170,6 +182,11 @@ def aalen_johansen(
     InputError
         If the outcome is not valid, or a cause is not a whole number from 0 on.
 
+    Warns
+    -----
+    DataWarning
+        If with delayed entry nobody is left free of every cause while patients are still to come.
+
     Notes
     -----
     Aalen and Johansen (1978), Scand J Stat 5:141-150. R ``survival::survfit`` with a factor status.
@@ -180,33 +197,64 @@ def aalen_johansen(
     >>> {j: float(c.at(4).round(2)) for j, c in curves.items()}
     {1: 0.75, 2: 0.25}
     """
-    kinds = np.asarray(cause, dtype=np.float64)
+    try:
+        kinds = np.asarray(cause, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("cause is not numeric: code 0 censored, 1, 2, ... causes") from None
     if not (np.isfinite(kinds).all() and (kinds >= 0).all() and (kinds == np.floor(kinds)).all()):
         raise InputError("cause is not a whole number from 0 on: code 0 censored, 1, 2, ... causes")
     months, happened = check_survival_arrays(time, kinds > 0)
     late = None if entry is None else check_entry(entry, months)
     times, at_risk, events, _ = risk_sets(months, happened, np.ones(months.size), entry=late)
     survival = np.cumprod(1 - events / at_risk)
-    left = np.r_[1.0, survival[:-1]]
-    exposed = months[:, None] >= times[None, :]  # patient at risk at each time
     if late is not None:
-        exposed &= late[:, None] < times[None, :]
-    here = months[:, None] == times[None, :]
-    any_cause = (here & (happened[:, None] == 1)) - exposed * (events / at_risk)
-    # A risk set that dies out ends the survival function: its influence is 0 from there on.
-    log_survival = -np.cumsum(divide(any_cause / at_risk, 1 - events / at_risk), axis=1)
-    left_influence = np.c_[np.zeros(months.size), log_survival[:, :-1]] * left
-    result: dict[int, StepCurve] = {}
-    for kind in np.unique(kinds[kinds > 0]).astype(int):
-        count = (here & (kinds == kind)[:, None]).sum(axis=0).astype(np.float64)
-        hazard = count / at_risk
-        own = ((here & (kinds == kind)[:, None]) - exposed * hazard) / at_risk
-        influence = np.cumsum(left_influence * hazard + left * own, axis=1)
-        se = np.sqrt((influence**2).sum(axis=0))
-        result[int(kind)] = StepCurve(
-            times, np.cumsum(left * hazard), at_risk, count, se, start=0.0
+        _warn_if_died_out(times, survival)
+    left = np.r_[1.0, survival[:-1]]
+    names = np.unique(kinds[kinds > 0])
+    counts = [
+        np.bincount(np.searchsorted(times, months[kinds == kind]), minlength=times.size)
+        for kind in names
+    ]
+    variances = np.zeros((names.size, times.size))
+    size = max(1, _LARGEST_BLOCK // times.size)
+    for first in range(0, months.size, size):  # patients by times, in blocks of bounded memory
+        block = slice(first, first + size)
+        exposed = months[block, None] >= times  # patient at risk at each time
+        if late is not None:
+            exposed &= late[block, None] < times
+        here = months[block, None] == times
+        any_cause = (here & (happened[block, None] == 1)) - exposed * (events / at_risk)
+        # A risk set that dies out ends the survival function: its influence is 0 from there on.
+        log_survival = -np.cumsum(divide(any_cause / at_risk, 1 - events / at_risk), axis=1)
+        left_influence = np.c_[np.zeros(len(here)), log_survival[:, :-1]] * left
+        for variance, kind, count in zip(variances, names, counts, strict=True):
+            hazard = count / at_risk
+            own = ((here & (kinds[block] == kind)[:, None]) - exposed * hazard) / at_risk
+            influence = np.cumsum(left_influence * hazard + left * own, axis=1)
+            variance += (influence**2).sum(axis=0)
+    return {
+        int(kind): StepCurve(
+            times,
+            np.cumsum(left * (count / at_risk)),
+            at_risk,
+            count.astype(np.float64),
+            np.sqrt(variance),
+            start=0.0,
         )
-    return result
+        for variance, kind, count in zip(variances, names, counts, strict=True)
+    }
+
+
+def _warn_if_died_out(times: FloatArray, survival: FloatArray) -> None:
+    gone = np.flatnonzero(survival[:-1] == 0)
+    if gone.size:
+        warnings.warn(
+            f"everybody at risk at {times[gone[0]]:g} months had the event, before others entered: "
+            "survival is 0 from there on, whatever they went through; start the analysis later, "
+            "among those free of the event then",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _product_limit(times: FloatArray, at_risk: FloatArray, events: FloatArray) -> StepCurve:
@@ -223,7 +271,10 @@ def _product_limit(times: FloatArray, at_risk: FloatArray, events: FloatArray) -
 def _check_weights(weights: ArrayLike | None, n: int) -> FloatArray:
     if weights is None:
         return np.ones(n)
-    values = np.asarray(weights, dtype=np.float64)
+    try:
+        values = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("weights are not numeric: give an array of numbers") from None
     if values.shape != (n,) or not np.isfinite(values).all() or (values < 0).any():
         raise InputError(f"weights are not {n} finite numbers from 0 on: give one per patient")
     if values.sum() == 0:

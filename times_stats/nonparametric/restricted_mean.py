@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from times_stats._checks import check_positive_horizon
 from times_stats.errors import InputError
 from times_stats.nonparametric.estimators import kaplan_meier
 from times_stats.nonparametric.risk_sets import divide
@@ -60,6 +61,11 @@ def restricted_mean_survival(
     InputError
         If the outcome is not valid, or the horizon is not positive or lies beyond follow-up.
 
+    Warns
+    -----
+    DataWarning
+        As `kaplan_meier`, where with delayed entry a first risk set dies out.
+
     Notes
     -----
     Irwin (1949), doi:10.1017/S0022172400014443. R ``summary(survival::survfit(...), rmean =
@@ -71,8 +77,7 @@ def restricted_mean_survival(
     2.25
     """
     curve = kaplan_meier(time, event, entry=entry)
-    if not (np.isfinite(horizon) and horizon > 0):
-        raise InputError(f"horizon is {horizon:g}: give a positive number of months")
+    check_positive_horizon(horizon)
     if horizon > curve.times[-1]:
         raise InputError(
             f"horizon is {horizon:g} but the longest follow-up is {curve.times[-1]:g}: "

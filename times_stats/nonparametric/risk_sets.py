@@ -23,7 +23,8 @@ def risk_sets(
     weights : ndarray, shape (n,)
         Case weights, not negative.
     entry : ndarray, shape (n,), optional
-        Delayed entry: a patient is at risk after `entry`, up to and including `time`.
+        Delayed entry: a patient is at risk after `entry`, up to and including `time`; with entry 0
+        from time zero on, an event at time zero included.
 
     Returns
     -------
@@ -43,7 +44,8 @@ def risk_sets(
     at_risk = leaving[::-1].cumsum()[::-1]
     if entry is not None:
         # the weight that enters at or after a time is not yet at risk there
-        order = np.argsort(entry, kind="stable")
+        late = np.flatnonzero(entry > 0)
+        order = late[np.argsort(entry[late], kind="stable")]
         later = np.r_[weights[order][::-1].cumsum()[::-1], 0.0]
         at_risk = at_risk - later[np.searchsorted(entry[order], times, side="left")]
     return times, at_risk, events, censored

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from times_stats._typing import FloatArray
+from times_stats.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +137,18 @@ class StepCurve:
         lower, upper : ndarray, shape (k,)
             Limits of `values`, in (0, 1); where the value is 0 or 1 both are the value itself.
 
+        Raises
+        ------
+        InputError
+            If the level is not inside (0, 1).
+
         Notes
         -----
         Kalbfleisch and Prentice (2002), doi:10.1002/9781118032985. R ``survfit(..., conf.type =
         "log-log")``.
         """
+        if not 0 < confidence_level < 1:
+            raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
         inside = (self.values > 0) & (self.values < 1)
         survival = np.where(inside, self.values, 0.5)
         log = np.log(survival)

@@ -19,7 +19,7 @@ from times_stats.staging.tumour_inputs import (
     VESSELS,
     except_contradictions,
     first_true,
-    possible_tumours,
+    possible_inputs,
 )
 
 COLUMNS = (
@@ -69,9 +69,9 @@ def _seventh(on: Grid) -> IntArray:
     return except_contradictions(stages, on)
 
 
-TNM = StagingSystem("tnm", COLUMNS, rule_search(_eighth, _LEVELS, possible_tumours), STAGES_8)
+TNM = StagingSystem("tnm", COLUMNS, rule_search(_eighth, _LEVELS, possible_inputs), STAGES_8)
 TNM_AJCC7 = StagingSystem(
-    "tnm_ajcc7", COLUMNS, rule_search(_seventh, _LEVELS, possible_tumours), STAGES_7
+    "tnm_ajcc7", COLUMNS, rule_search(_seventh, _LEVELS, possible_inputs), STAGES_7
 )
 
 

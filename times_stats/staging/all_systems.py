@@ -74,7 +74,7 @@ def stage_patients(patients: pd.DataFrame) -> StagedPatients:
     Raises
     ------
     InputError
-        If the table has no clinical column or no row, or holds values that cannot be.
+        If the table has no clinical column, or holds values that cannot be.
 
     Warns
     -----

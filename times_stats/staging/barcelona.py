@@ -8,14 +8,11 @@ Microvascular invasion changes nothing, and satellites are not counted as nodule
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
-from times_stats._typing import BoolArray, IntArray
-from times_stats.staging.clinical_columns import ClinicalColumns
+from times_stats._typing import IntArray
 from times_stats.staging.completions import Grid
-from times_stats.staging.liver_function import CHILD_PUGH_COLUMNS, possible_classes
+from times_stats.staging.liver_function import CHILD_PUGH_COLUMNS
 from times_stats.staging.systems import StagingSystem, rule_search
 from times_stats.staging.tumour_inputs import (
     LEVELS,
@@ -24,7 +21,7 @@ from times_stats.staging.tumour_inputs import (
     except_contradictions,
     first_true,
     macroscopic,
-    possible_tumours,
+    possible_inputs,
     spread,
 )
 
@@ -35,12 +32,11 @@ COLUMNS = (
 STAGES = ("0", "A", "B", "C", "D")
 _LEVELS = {
     name: LEVELS[name]
-    for name in ("size", "count", "vascular", "thrombus", "node", "distant", "ecog", "candidate")
-} | {"child_pugh": 3}
-
-
-def _possible(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
-    return {**possible_tumours(inputs), "child_pugh": possible_classes(inputs)}
+    for name in (
+        *("size", "count", "vascular", "thrombus", "node", "distant", "ecog", "candidate"),
+        "child_pugh",
+    )
+}
 
 
 def _stage(on: Grid, *, largest_single: int) -> IntArray:
@@ -66,9 +62,9 @@ def _stage_2011(on: Grid) -> IntArray:
     return _stage(on, largest_single=2)
 
 
-BCLC = StagingSystem("bclc", COLUMNS, rule_search(_stage_2022, _LEVELS, _possible), STAGES)
+BCLC = StagingSystem("bclc", COLUMNS, rule_search(_stage_2022, _LEVELS, possible_inputs), STAGES)
 BCLC_2011 = StagingSystem(
-    "bclc_2011", COLUMNS, rule_search(_stage_2011, _LEVELS, _possible), STAGES
+    "bclc_2011", COLUMNS, rule_search(_stage_2011, _LEVELS, possible_inputs), STAGES
 )
 
 

@@ -6,14 +6,11 @@ invasion of stage IIIa is seen on images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
-from times_stats._typing import BoolArray, IntArray
-from times_stats.staging.clinical_columns import ClinicalColumns
+from times_stats._typing import IntArray
 from times_stats.staging.completions import Grid
-from times_stats.staging.liver_function import CHILD_PUGH_COLUMNS, possible_classes
+from times_stats.staging.liver_function import CHILD_PUGH_COLUMNS
 from times_stats.staging.systems import StagingSystem, rule_search
 from times_stats.staging.tumour_inputs import (
     LEVELS,
@@ -22,7 +19,7 @@ from times_stats.staging.tumour_inputs import (
     except_contradictions,
     first_true,
     macroscopic,
-    possible_tumours,
+    possible_inputs,
     spread,
 )
 
@@ -30,12 +27,8 @@ COLUMNS = ("tumour_size_cm", "tumour_count", *VESSELS, *SPREAD, "ecog", *CHILD_P
 STAGES = ("Ia", "Ib", "IIa", "IIb", "IIIa", "IIIb", "IV")
 _LEVELS = {
     name: LEVELS[name]
-    for name in ("size", "count", "vascular", "thrombus", "node", "distant", "ecog")
-} | {"child_pugh": 3}
-
-
-def _possible(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
-    return {**possible_tumours(inputs), "child_pugh": possible_classes(inputs)}
+    for name in ("size", "count", "vascular", "thrombus", "node", "distant", "ecog", "child_pugh")
+}
 
 
 def _stage(on: Grid) -> IntArray:
@@ -54,7 +47,7 @@ def _stage(on: Grid) -> IntArray:
     return except_contradictions(stages, on)
 
 
-CNLC = StagingSystem("cnlc", COLUMNS, rule_search(_stage, _LEVELS, _possible), STAGES)
+CNLC = StagingSystem("cnlc", COLUMNS, rule_search(_stage, _LEVELS, possible_inputs), STAGES)
 
 
 def cnlc(patients: pd.DataFrame) -> pd.Series:

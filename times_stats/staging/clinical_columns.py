@@ -147,18 +147,23 @@ def read_clinical(patients: pd.DataFrame, columns: Iterable[str]) -> ClinicalCol
 
 def _hint_at_names(absent: tuple[str, ...], names: list[str], *, nothing_found: bool) -> None:
     strangers = [name for name in names if name not in COLUMNS]
+    meant = [
+        (stranger, name)
+        for name in absent
+        for stranger in strangers
+        if _spelling(stranger) == _spelling(name)
+    ]
     if nothing_found:
-        hint = nearest_hint(absent[0], strangers)
+        almost = " and ".join(f"'{stranger}' is no '{name}'" for stranger, name in meant)
+        hint = f" ({almost}: mind the unit)" if meant else nearest_hint(absent[0], strangers)
         raise InputError(f"no column of {', '.join(absent)} is there{hint}: name the columns so")
-    for name in absent:
-        for stranger in strangers:
-            if _spelling(stranger) == _spelling(name):
-                warnings.warn(
-                    f"column '{stranger}' is not read, and '{name}' is absent: rename it if it is "
-                    "meant, and mind the unit",
-                    DataWarning,
-                    stacklevel=5,
-                )
+    for stranger, name in meant:
+        warnings.warn(
+            f"column '{stranger}' is not read, and '{name}' is absent: rename it if it is "
+            "meant, and mind the unit",
+            DataWarning,
+            stacklevel=5,
+        )
 
 
 def _spelling(name: str) -> str:
@@ -175,7 +180,7 @@ def _read(column: pd.Series, name: str, rows: np.ndarray, faults: Faults) -> Flo
     if name in FLAGS:
         return _flag(column, numbers, unreadable, name, rows, faults)
     remedy = "give a number with a decimal point, or the limit of detection"
-    unreadable = unreadable | np.isinf(numbers)
+    unreadable = unreadable | np.isinf(numbers) | _truths(column)
     _report(unreadable, rows, f"column '{name}' is not a number", faults, remedy)
     numbers = np.where(np.isinf(numbers), np.nan, numbers)
     whole = numbers == np.round(numbers)
@@ -195,6 +200,14 @@ def _read(column: pd.Series, name: str, rows: np.ndarray, faults: Faults) -> Flo
     else:
         _report(numbers < 0, rows, f"column '{name}' is negative", faults, "correct it")
     return numbers
+
+
+def _truths(column: pd.Series) -> BoolArray:
+    """Mark true and false, which are no numbers: true as a count of tumours meant several."""
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return np.zeros(len(column), dtype=bool)
+    words = as_labels(column).str.lower().isin(("true", "false"))
+    return np.asarray(words, dtype=bool)
 
 
 def _flag(

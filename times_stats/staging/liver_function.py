@@ -12,7 +12,7 @@ import pandas as pd
 
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.staging.clinical_columns import ClinicalColumns, settled
-from times_stats.staging.systems import Bounds, StagingSystem
+from times_stats.staging.systems import Bounds, StagingSystem, graded, known_or_between
 
 UMOL_L_PER_MG_DL = 17.1  # bilirubin
 G_L_PER_G_DL = 10.0  # albumin
@@ -73,8 +73,8 @@ def possible_classes(inputs: ClinicalColumns) -> BoolArray:
 def _albi(inputs: ClinicalColumns) -> Bounds:
     log_bilirubin = np.log10(inputs.number("bilirubin_umol_l"))
     albumin = inputs.number("albumin_g_l")
-    low, high = _filled(0.66 * log_bilirubin, -np.inf, np.inf)
-    low_albumin, high_albumin = _filled(-0.085 * albumin, -np.inf, 0.0)
+    low, high = known_or_between(0.66 * log_bilirubin, -np.inf, np.inf)
+    low_albumin, high_albumin = known_or_between(-0.085 * albumin, -np.inf, 0.0)
     return low + low_albumin, high + high_albumin
 
 
@@ -82,37 +82,25 @@ def _palbi(inputs: ClinicalColumns) -> Bounds:
     bilirubin = np.log10(inputs.number("bilirubin_umol_l"))
     platelets = np.log10(inputs.number("platelets_10e9_l"))
     terms = (
-        _filled(2.02 * bilirubin - 0.37 * bilirubin**2, -np.inf, 2.02**2 / (4 * 0.37)),
-        _filled(-0.04 * inputs.number("albumin_g_l"), -np.inf, 0.0),
-        _filled(-3.48 * platelets + 1.01 * platelets**2, -(3.48**2) / (4 * 1.01), np.inf),
+        known_or_between(2.02 * bilirubin - 0.37 * bilirubin**2, -np.inf, 2.02**2 / (4 * 0.37)),
+        known_or_between(-0.04 * inputs.number("albumin_g_l"), -np.inf, 0.0),
+        known_or_between(-3.48 * platelets + 1.01 * platelets**2, -(3.48**2) / (4 * 1.01), np.inf),
     )
     lowest, highest = zip(*terms, strict=True)
     return np.sum(lowest, axis=0), np.sum(highest, axis=0)
 
 
-def _filled(values: FloatArray, low: float, high: float) -> Bounds:
-    """Return a term and itself, or the range of the term where its input is missing."""
-    missing = np.isnan(values)
-    return np.where(missing, low, values), np.where(missing, high, values)
-
-
-def _graded(bounds: Bounds, *limits: float) -> Bounds:
-    lowest, highest = bounds
-    low, high = (np.searchsorted(limits, settled(score)) for score in (lowest, highest))
-    return low.astype(np.float64), high.astype(np.float64)
-
-
 def albi_grades(inputs: ClinicalColumns) -> Bounds:
     """Return the lowest and highest ALBI grade, counted from 0."""
-    return _graded(_albi(inputs), -2.60, -1.39)
+    return graded(_albi(inputs), -2.60, -1.39)
 
 
 def _malbi_grades(inputs: ClinicalColumns) -> Bounds:
-    return _graded(_albi(inputs), -2.60, -2.27, -1.39)
+    return graded(_albi(inputs), -2.60, -2.27, -1.39)
 
 
 def _palbi_grades(inputs: ClinicalColumns) -> Bounds:
-    return _graded(_palbi(inputs), -2.53, -2.09)
+    return graded(_palbi(inputs), -2.53, -2.09)
 
 
 CHILD_PUGH_POINTS = StagingSystem(

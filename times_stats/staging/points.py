@@ -14,7 +14,6 @@ from times_stats.staging.liver_function import (
     CHILD_PUGH_COLUMNS,
     albumin_g_dl,
     bilirubin_mg_dl,
-    possible_classes,
 )
 from times_stats.staging.systems import Bounds, StagingSystem, rule_search
 from times_stats.staging.tumour_inputs import (
@@ -22,7 +21,7 @@ from times_stats.staging.tumour_inputs import (
     SPREAD,
     VESSELS,
     except_contradictions,
-    possible_tumours,
+    possible_inputs,
 )
 
 OKUDA_COLUMNS = ("tumour_over_half_liver", "ascites", "albumin_g_l", "bilirubin_umol_l")
@@ -33,14 +32,15 @@ JIS_COLUMNS = (
     "tumour_size_cm", "tumour_count", *VESSELS, "bile_duct_invasion", *SPREAD, *CHILD_PUGH_COLUMNS,
 )  # fmt: skip
 _CLIP_LEVELS = {
-    **{name: LEVELS[name] for name in ("count", "over_half", "vascular", "thrombus")},
+    **{name: LEVELS[name] for name in ("count", "over_half", "vascular", "thrombus", "child_pugh")},
     "afp": 2,
-    "child_pugh": 3,
 }
 _JIS_LEVELS = {
-    **{name: LEVELS[name] for name in ("size", "count", "vascular", "thrombus", "bile_duct")},
-    **{name: LEVELS[name] for name in ("node", "distant")},
-    "child_pugh": 3,
+    name: LEVELS[name]
+    for name in (
+        *("size", "count", "vascular", "thrombus", "bile_duct", "node", "distant"),
+        "child_pugh",
+    )
 }
 
 
@@ -65,11 +65,7 @@ def _clip(on: Grid) -> IntArray:
 def _clip_possible(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
     afp = inputs.number("afp_ng_ml")
     raised = np.where(np.isnan(afp), -1, settled(afp) >= 400).astype(np.int64)
-    return {
-        **possible_tumours(inputs),
-        "afp": possible_levels(raised, 2),
-        "child_pugh": possible_classes(inputs),
-    }
+    return {**possible_inputs(inputs), "afp": possible_levels(raised, 2)}
 
 
 def _jis(on: Grid) -> IntArray:
@@ -79,17 +75,13 @@ def _jis(on: Grid) -> IntArray:
     return except_contradictions(stage + on["child_pugh"], on)
 
 
-def _jis_possible(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
-    return {**possible_tumours(inputs), "child_pugh": possible_classes(inputs)}
-
-
 OKUDA = StagingSystem("okuda", OKUDA_COLUMNS, _okuda, ("I", "II", "III"))
 CLIP = StagingSystem(
     "clip", CLIP_COLUMNS, rule_search(_clip, _CLIP_LEVELS, _clip_possible),
     dtype="Int64", limits=(0, 6),
 )  # fmt: skip
 JIS = StagingSystem(
-    "jis", JIS_COLUMNS, rule_search(_jis, _JIS_LEVELS, _jis_possible),
+    "jis", JIS_COLUMNS, rule_search(_jis, _JIS_LEVELS, possible_inputs),
     dtype="Int64", limits=(0, 5),
 )  # fmt: skip
 

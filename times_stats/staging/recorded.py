@@ -13,6 +13,9 @@ from times_stats.errors import InputError
 from times_stats.tables.columns import as_labels
 from times_stats.tables.stages import SYSTEMS, order_stages
 
+_SIDES = ("lowest", "highest")
+_MOST_POINTS = 15  # of Child-Pugh
+
 
 def read_recorded_stage(series: pd.Series, *, system: str) -> tuple[pd.Series, pd.DataFrame]:
     """Read recorded stages as an ordered categorical, with an account of how each was read.
@@ -76,8 +79,8 @@ def inside_bounds(recorded: pd.Series, bounds: pd.DataFrame) -> pd.Series:
     recorded : Series
         Stages as `read_recorded_stage` returns them, or points.
     bounds : DataFrame
-        ``lowest`` and ``highest`` of the same patients in the same order, as any ``..._bounds``
-        returns them.
+        ``lowest`` and ``highest`` of the same patients in the same order, as ``..._bounds`` of a
+        system of stages, grades or points returns them.
 
     Returns
     -------
@@ -88,7 +91,8 @@ def inside_bounds(recorded: pd.Series, bounds: pd.DataFrame) -> pd.Series:
     Raises
     ------
     InputError
-        If the patients differ, or a recorded stage is no stage of the system.
+        If the patients differ, a recorded stage is no stage of the system, or the bounds are of no
+        system of stages.
 
     Examples
     --------
@@ -101,6 +105,13 @@ def inside_bounds(recorded: pd.Series, bounds: pd.DataFrame) -> pd.Series:
     """
     if not recorded.index.equals(bounds.index):
         raise InputError("recorded stages and bounds are of different patients: align their index")
+    if not set(_SIDES) <= {*bounds.columns} or not all(
+        isinstance(bounds[side].dtype, pd.CategoricalDtype | pd.Int64Dtype) for side in _SIDES
+    ):
+        raise InputError(
+            "bounds hold no lowest and highest stage or points: give those of a system of stages, "
+            "such as tnm_bounds"
+        )
     lowest, highest, names = _as_ranks(bounds)
     values = as_labels(recorded)
     covered = {value: _covers(value, names) for value in values.dropna().unique()}
@@ -130,10 +141,6 @@ def _as_ranks(bounds: pd.DataFrame) -> tuple[FloatArray, FloatArray, list[str]]:
         ranks = [np.asarray(bounds[side], dtype=np.float64) for side in _SIDES]
     lowest, highest = ranks
     return lowest, highest, names
-
-
-_SIDES = ("lowest", "highest")
-_MOST_POINTS = 15  # of Child-Pugh
 
 
 def _covers(stage: str, names: list[str]) -> tuple[int, int] | None:

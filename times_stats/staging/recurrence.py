@@ -12,9 +12,9 @@ import pandas as pd
 from times_stats._checks import name_rows
 from times_stats._typing import FloatArray
 from times_stats.errors import InputError
-from times_stats.staging.clinical_columns import ClinicalColumns, settled
+from times_stats.staging.clinical_columns import ClinicalColumns
 from times_stats.staging.liver_function import ALBI_COLUMNS, albi_grades
-from times_stats.staging.systems import Bounds, StagingSystem
+from times_stats.staging.systems import Bounds, StagingSystem, graded, known_or_between
 from times_stats.staging.tumour_inputs import VESSELS
 
 PRE_COLUMNS = ("sex", *ALBI_COLUMNS, "afp_ng_ml", "tumour_size_cm", "tumour_count")
@@ -22,13 +22,8 @@ POST_COLUMNS = (*PRE_COLUMNS, *VESSELS)
 GROUPS = ("low", "intermediate", "high")
 
 
-def _between(values: FloatArray, low: float, high: float) -> Bounds:
-    missing = np.isnan(values)
-    return np.where(missing, low, values), np.where(missing, high, values)
-
-
 def _logarithm(values: FloatArray) -> Bounds:
-    return _between(np.log(values), -np.inf, np.inf)
+    return known_or_between(np.log(values), -np.inf, np.inf)
 
 
 def _common_terms(inputs: ClinicalColumns) -> tuple[Bounds, ...]:
@@ -43,11 +38,11 @@ def _common_terms(inputs: ClinicalColumns) -> tuple[Bounds, ...]:
     count = inputs.number("tumour_count")
     number = np.where(np.isnan(count), np.nan, np.searchsorted((1, 3), count))
     return (
-        _between(inputs.number("sex"), 0, 1),
+        known_or_between(inputs.number("sex"), 0, 1),
         ((lowest > 0).astype(np.float64), (highest > 0).astype(np.float64)),
         _logarithm(afp),
         _logarithm(inputs.number("tumour_size_cm")),
-        _between(number, 0, 2),
+        known_or_between(number, 0, 2),
     )
 
 
@@ -67,21 +62,16 @@ def _post(inputs: ClinicalColumns) -> Bounds:
     thrombus = inputs.number("portal_vein_tumour_thrombus")
     invaded = np.where(np.isnan(vascular), np.nan, 1.0 * (vascular > 0))
     invaded = np.where(thrombus == 1, 1.0, invaded)
-    terms = (*_common_terms(inputs), _between(invaded, 0, 1))
+    terms = (*_common_terms(inputs), known_or_between(invaded, 0, 1))
     return _weighted(terms, (0.677, 0.414, 0.097, 0.425, 0.401, 0.676))
 
 
-def _grouped(bounds: Bounds, low: float, high: float) -> Bounds:
-    lowest, highest = (np.searchsorted((low, high), settled(score)) for score in bounds)
-    return lowest.astype(np.float64), highest.astype(np.float64)
-
-
 def _pre_group(inputs: ClinicalColumns) -> Bounds:
-    return _grouped(_pre(inputs), 2.558, 3.521)
+    return graded(_pre(inputs), 2.558, 3.521)
 
 
 def _post_group(inputs: ClinicalColumns) -> Bounds:
-    return _grouped(_post(inputs), 2.332, 3.445)
+    return graded(_post(inputs), 2.332, 3.445)
 
 
 ERASL_PRE = StagingSystem("erasl_pre", PRE_COLUMNS, _pre, dtype="float64")

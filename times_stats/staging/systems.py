@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from times_stats._typing import BoolArray, FloatArray, IntArray
-from times_stats.staging.clinical_columns import ClinicalColumns, read_clinical
+from times_stats.staging.clinical_columns import ClinicalColumns, read_clinical, settled
 from times_stats.staging.completions import Grid, search_completions, tabulate_rule
 
 type Bounds = tuple[FloatArray, FloatArray]
@@ -94,6 +94,53 @@ class StagingSystem:
         return pd.Series(pd.arrays.IntegerArray(whole, missing), index=index, name=name)
 
 
+def known_or_between(values: FloatArray, low: float, high: float) -> Bounds:
+    """Return the bounds of a term: its value, or its range where the value is missing.
+
+    Parameters
+    ----------
+    values : ndarray of float
+        Values of the term; NaN where missing.
+    low, high : float
+        Range of the term over all values of its input.
+
+    Returns
+    -------
+    lowest, highest : ndarray of float
+
+    Examples
+    --------
+    >>> known_or_between(np.array([2.0, np.nan]), 0, 3)
+    (array([2., 0.]), array([2., 3.]))
+    """
+    missing = np.isnan(values)
+    return np.where(missing, low, values), np.where(missing, high, values)
+
+
+def graded(bounds: Bounds, *limits: float) -> Bounds:
+    """Return the bounds of the grade from those of its score; a limit is of the lower grade.
+
+    Parameters
+    ----------
+    bounds : pair of ndarray of float
+        Lowest and highest score.
+    *limits : float
+        Limits between the grades, rising.
+
+    Returns
+    -------
+    lowest, highest : ndarray of float
+        Grades, counted from 0.
+
+    Examples
+    --------
+    >>> graded((np.array([-2.6]), np.array([-1.0])), -2.60, -1.39)
+    (array([0.]), array([2.]))
+    """
+    lowest, highest = (np.searchsorted(limits, settled(score)) for score in bounds)
+    return lowest.astype(np.float64), highest.astype(np.float64)
+
+
 def rule_search(
     rule: Callable[[Grid], IntArray],
     levels: Mapping[str, int],
@@ -118,9 +165,9 @@ def rule_search(
     Examples
     --------
     >>> import pandas as pd
-    >>> from times_stats.staging.tumour_inputs import LEVELS, possible_tumours
+    >>> from times_stats.staging.tumour_inputs import LEVELS, possible_inputs
     >>> levels = {"node": LEVELS["node"]}
-    >>> search = rule_search(lambda on: on["node"], levels, possible_tumours)
+    >>> search = rule_search(lambda on: on["node"], levels, possible_inputs)
     """
 
     @cache

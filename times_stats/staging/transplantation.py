@@ -20,7 +20,7 @@ from times_stats.staging.tumour_inputs import (
     VESSELS,
     except_contradictions,
     macroscopic,
-    possible_tumours,
+    possible_inputs,
     spread,
 )
 
@@ -51,11 +51,11 @@ def _seven_possible(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
     least = settled(np.where(np.isnan(size), 0.0, size) + np.where(np.isnan(count), 1.0, count))
     can_be = np.where(np.isnan(size), least < 7, least <= 7)
     within = np.column_stack([missing | ~can_be, can_be])
-    return {**possible_tumours(inputs), "within_seven": within}
+    return {**possible_inputs(inputs), "within_seven": within}
 
 
 MILAN = StagingSystem(
-    "milan", COLUMNS, rule_search(_milan, _MILAN_LEVELS, possible_tumours),
+    "milan", COLUMNS, rule_search(_milan, _MILAN_LEVELS, possible_inputs),
     dtype="boolean", limits=(0, 1),
 )  # fmt: skip
 UP_TO_SEVEN = StagingSystem(

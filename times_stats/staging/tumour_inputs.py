@@ -1,4 +1,4 @@
-"""Tumour, spread and performance, cut into the levels that staging rules tell apart."""
+"""Tumour, spread, performance and liver, cut into the levels that staging rules tell apart."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from times_stats._typing import BoolArray, IntArray
 from times_stats.staging.clinical_columns import ClinicalColumns, settled
 from times_stats.staging.completions import IMPOSSIBLE, Grid, possible_levels
+from times_stats.staging.liver_function import CHILD_PUGH_COLUMNS, possible_classes
 
 SIZE_CUTS = (2.0, 3.0, 5.0)  # cm; a diameter equal to a cut lies below it
 LEVELS = {
@@ -25,6 +26,7 @@ LEVELS = {
     "ecog": 3,  # 0, 1 or 2, 3 or 4
     "candidate": 2,
     "over_half": 2,
+    "child_pugh": 3,
 }
 _FLAGS = {
     "satellites": "satellites",
@@ -40,7 +42,7 @@ VESSELS = ("vascular_invasion", "portal_vein_tumour_thrombus")
 SPREAD = ("nodal_metastasis", "distant_metastasis")
 
 
-def possible_tumours(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
+def possible_inputs(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
     """Return the levels that each input may have, for the columns that were read.
 
     Parameters
@@ -57,7 +59,7 @@ def possible_tumours(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
     >>> import pandas as pd
     >>> from times_stats.staging.clinical_columns import read_clinical
     >>> table = pd.DataFrame({"tumour_size_cm": [2.0, 2.1, None]})
-    >>> possible_tumours(read_clinical(table, ("tumour_size_cm",)))["size"].astype(int).tolist()
+    >>> possible_inputs(read_clinical(table, ("tumour_size_cm",)))["size"].astype(int).tolist()
     [[1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 1]]
     """
     levels: dict[str, IntArray] = {
@@ -67,8 +69,8 @@ def possible_tumours(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
         size = settled(inputs.number("tumour_size_cm"))
         levels["size"] = np.where(np.isnan(size), -1, np.searchsorted(SIZE_CUTS, size))
     if "tumour_count" in inputs.values:
-        count = inputs.codes("tumour_count")
-        levels["count"] = np.where(count < 0, -1, (count > 1).astype(int) + (count > 3))
+        count = inputs.number("tumour_count")
+        levels["count"] = np.where(np.isnan(count), -1, (count > 1).astype(int) + (count > 3))
     if "vascular_invasion" in inputs.values:
         levels["vascular"] = inputs.codes("vascular_invasion")
     if "ecog" in inputs.values:
@@ -76,6 +78,8 @@ def possible_tumours(inputs: ClinicalColumns) -> Mapping[str, BoolArray]:
         levels["ecog"] = np.where(ecog < 0, -1, (ecog > 0).astype(int) + (ecog > 2))
     known = {name: possible_levels(codes, LEVELS[name]) for name, codes in levels.items()}
     known["main_branch"] = np.ones((len(inputs.index), 2), dtype=bool)
+    if inputs.values.keys() >= set(CHILD_PUGH_COLUMNS):
+        known["child_pugh"] = possible_classes(inputs)
     return known
 
 

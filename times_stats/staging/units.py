@@ -11,7 +11,6 @@ from times_stats._checks import Faults, name_rows
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import DataWarning
 
-_SHARE = 0.1  # so many doubtful values, and at least two, are no accident
 _SEVERAL = 10  # values that a median of a plausible column needs to mean something
 
 
@@ -76,8 +75,9 @@ def check_units(name: str, values: FloatArray, *, patients: np.ndarray, faults: 
     patients : ndarray, shape (n,)
         Names of the patients, for the messages.
     faults : Faults
-        Collects what is certain: the median is impossible in the unit, or one value in ten, and at
-        least two, is doubtful.
+        Collects what is certain: the median is impossible in the unit, or values are in numbers
+        that are no accident: impossible ones two and a tenth of all, doubtful ones two and half of
+        all, or five and a tenth.
 
     Warns
     -----
@@ -105,7 +105,12 @@ def check_units(name: str, values: FloatArray, *, patients: np.ndarray, faults: 
             f"median {median:.3g}, {count / known.size:.0%} of {known.size} values {side} "
             f"{limit.doubtful:g}"
         ).replace("%", " %")
-        certain = count >= max(2, _SHARE * known.size)
+        impossible = int(limit.passed_by(known, limit.impossible).sum())
+        # Two doubtful values in a small table may be real: a bilirubin of 3 umol/L is rare.
+        no_accident = ((impossible, 2, 0.1), (count, 2, 0.5), (count, 5, 0.1))
+        certain = any(
+            found >= max(least, share * known.size) for found, least, share in no_accident
+        )
         if limit.passed_by(median, limit.impossible) or certain:
             faults.add(f"column '{name}' looks like {limit.remedy} ({evidence})")
         elif count:

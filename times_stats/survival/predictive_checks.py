@@ -236,21 +236,13 @@ def product_limit(time: FloatArray, event: IntArray, entry: FloatArray) -> StepC
     """
     if not (entry > 0).any():
         return kaplan_meier(time, event)
-    times, at_risk, events, _ = _delayed_risk_sets(time, event, entry)
+    times, at_risk, events, _ = risk_sets(time, event, np.ones(time.size), entry=entry)
     values = np.cumprod(1 - divide(events, at_risk))
     left = at_risk - events
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.where(events > 0, events / (at_risk * left), 0.0)
         se = np.where(values > 0, values * np.sqrt(np.cumsum(greenwood)), np.nan)
     return StepCurve(times, values, at_risk, events, se)
-
-
-def _delayed_risk_sets(
-    time: FloatArray, event: IntArray, entry: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    times, at_risk, events, censored = risk_sets(time, event, np.ones(time.size))
-    late = np.sort(entry[entry > 0])
-    return times, at_risk - (late.size - np.searchsorted(late, times, "left")), events, censored
 
 
 def _thinned(fit: SurvivalFit, n_draws: int) -> SurvivalFit:
@@ -302,7 +294,7 @@ def _later_censoring(
 
     Hazards are summed from the follow-up time on; infinite where nobody's censoring ends it.
     """
-    times, at_risk, events, censored = _delayed_risk_sets(time, event, entry)
+    times, at_risk, events, censored = risk_sets(time, event, np.ones(time.size), entry=entry)
     share = divide(censored, at_risk - events)
     with np.errstate(divide="ignore"):
         steps = np.where(share < 1, -np.log1p(-np.minimum(share, 1.0)), _CERTAIN)

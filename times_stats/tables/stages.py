@@ -109,7 +109,6 @@ def _numbers(read_as: str, low: int, high: int) -> _Reader:
 
 _CODED: _Form = ("codes 1 to 9", _numbers("code", 1, 9))
 _ROMAN: _Form = ("numerals I to IV with A, B or C", _roman)
-_POINTS: _Form = ("points 0 to 6", _numbers("points", 0, 6))
 
 
 def _tnm_form(system: str) -> _Form:
@@ -124,8 +123,8 @@ SYSTEMS: dict[str, tuple[_Form, ...]] = {
     "okuda": (_ROMAN, _CODED),
     "bclc": (("0 and A to D", _letters("0ABCD")), _CODED),
     "child_pugh": (("A to C", _letters("ABC")), _CODED),
-    "clip": (_POINTS,),
-    "jis": (_POINTS,),
+    "clip": (("points 0 to 6", _numbers("points", 0, 6)),),
+    "jis": (("points 0 to 5", _numbers("points", 0, 5)),),
 }
 
 

@@ -48,6 +48,12 @@ def read_delimited(path: str | Path, *, separator: str = ",") -> pd.DataFrame:
     text = _decoded(Path(path))
     if not text.strip():
         raise InputError("the file is empty: give a header line and one row per record")
+    first = text.lstrip().partition("\n")[0]
+    if separator == "," and "," not in first and re.search(r"[;\t|]", first):
+        raise InputError(
+            "the header holds no comma: save the table with commas between the columns, and points "
+            "in decimals"
+        )
     try:
         rows = pd.read_csv(
             io.StringIO(text),
@@ -63,8 +69,6 @@ def read_delimited(path: str | Path, *, separator: str = ",") -> pd.DataFrame:
     header = [str(name).strip() for name in rows.iloc[0].fillna("")]
     table = rows.iloc[1:].reset_index(drop=True)
     faults = Faults()
-    if len(header) == 1 and separator == "," and re.search(r"[;\t|]", header[0]):
-        faults.add("the header holds no comma: save the table with commas between the columns")
     repeated = [name for name in header if name and header.count(name) > 1]
     if repeated:
         faults.add(f"column {name_rows(repeated)} occurs twice: rename or remove one")
