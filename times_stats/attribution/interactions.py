@@ -288,24 +288,23 @@ def _report(
     rows, told = [], []
     for name in _GAINS:
         difference = worth[name] - worth["nothing"]
-        lower, upper = np.quantile(difference[1:], [tail, 1.0 - tail])
-        se = difference[1:].std(ddof=1)
-        if not difference.any():
-            lower = upper = se = np.nan
+        differs = bool(difference.any())
+        spread = difference[1:] if differs else np.full(2, np.nan)
+        lower, upper = np.quantile(spread, [tail, 1.0 - tail])
         rows.append(
             {
                 "between": name,
                 "estimate": difference[0],
                 "lower": lower,
                 "upper": upper,
-                "se": se,
+                "se": spread.std(ddof=1),
             }
         )
         told.append(
             f"{_WORDS[name]} "
             + (
                 f"{difference[0]:.3f} ({lower:.3f} to {upper:.3f})"
-                if difference.any()
+                if differs
                 else "nothing to compare, since models with and without them predict alike"
             )
         )
