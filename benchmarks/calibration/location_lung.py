@@ -13,9 +13,7 @@ import times_stats as ts
 from times_stats.attribution.null_answers import run_location_nulls, tabulate_nulls
 from times_stats.pipeline.preparation import prepare
 from times_stats.pipeline.random_labels import move_labels
-
-PERMUTATIONS = 9999
-LABELLINGS = 999
+from times_stats.pipeline.steps import LABELLINGS, PERMUTATIONS
 
 
 def main() -> None:

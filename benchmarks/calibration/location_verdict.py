@@ -150,15 +150,6 @@ def measure(study: Study, number: int) -> dict[str, tuple[float, float, float, f
     return gains
 
 
-def decide_before(gain: Gain, sensitivity: list[float]) -> str:
-    """Return the verdict by the rule that took the interval of the gain for both words."""
-    if gain.lower > 0.0 and all(estimate > 0.0 for estimate in sensitivity):
-        return "location adds"
-    if gain.upper < MARGIN and all(estimate < MARGIN for estimate in sensitivity):
-        return "levels suffice"
-    return "cannot tell"
-
-
 def judge(n: int, effect: str, number: int) -> dict[str, object]:
     """Return the test and the gains of one study."""
     study = draw(n, effect, number)

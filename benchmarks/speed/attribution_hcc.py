@@ -1,6 +1,6 @@
 """CPU seconds of attribution and test on the shipped liver-cancer data, as a run does them.
 
-Both study files: the ladder with its tests (199 permutations, 199 refits of both nulls), and the
+Both study files: the ladder with its tests, as many permutations and refits as a run makes, and the
 two Shapley games. CPU time of one process: it does not depend on what else the machine does;
 ``wall`` says how busy it was. Compiled loops are warmed up first. The answers are printed below.
 
@@ -20,9 +20,8 @@ import times_stats as ts
 from times_stats.attribution.carriers import Carriers, find_carriers
 from times_stats.attribution.integration import IntegrationResult, integration_test
 from times_stats.pipeline.preparation import Prepared, prepare
-from times_stats.pipeline.steps import build_design
+from times_stats.pipeline.steps import PERMUTATIONS, REFITS, build_design
 
-PERMUTATIONS = REFITS = 199
 type Answer = IntegrationResult | Carriers
 
 

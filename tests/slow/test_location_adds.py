@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 QUICK = """
 [evaluate]
 n_folds = 4
-n_repeats = 2
+n_repeats = 1
 n_resamples = 200
 """
 

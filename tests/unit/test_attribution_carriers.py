@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from times_stats.attribution import carriers
 from times_stats.attribution.carriers import find_carriers
+from times_stats.attribution.prediction_game import (
+    prediction_shapley,
+    summarise_prediction_shapley,
+)
 from times_stats.pipeline.storage import read_record, write_record
 from times_stats.resampling import assign_folds, spawn_rng
 from times_stats.simulate import simulate_study
@@ -62,6 +67,29 @@ def test_prediction_game_knows_the_stage(played):
     assert (rows["estimate"] > 0).all()
     assert rows["estimate"].idxmax() == "M1 location"
     assert rows["share"].isna().all()
+
+
+def test_folds_are_put_together(monkeypatch):
+    """Base and fraction off support are those of all folds, not of one."""
+    parts, whole = [], []
+
+    def keep(result, **options):
+        whole.append(result)
+        return summarise_prediction_shapley(result, **options)
+
+    def explain(*arguments, **options):
+        parts.append(prediction_shapley(*arguments, **options))
+        return parts[-1]
+
+    monkeypatch.setattr(carriers, "prediction_shapley", explain)
+    monkeypatch.setattr(carriers, "summarise_prediction_shapley", keep)
+    found = play(*prepare(n=60), n_resamples=10)
+    fraction = np.mean([part.off_support.fraction for part in parts])
+    assert len(parts) == 4
+    assert whole[0].off_support.fraction == pytest.approx(fraction)
+    assert whole[0].off_support.n_hybrids == sum(part.off_support.n_hybrids for part in parts)
+    assert float(whole[0].base[0]) == pytest.approx(np.mean([part.base[0] for part in parts]))
+    assert f"{fraction:.0%} of the hybrids" in found.notes[-1]
 
 
 def test_gaps_are_left_out_and_counted(played):

@@ -10,8 +10,10 @@ import pytest
 
 from times_stats.attribution.integration import integration_test
 from times_stats.attribution.ladder import predict_ladder
+from times_stats.attribution.null_inputs import UntestableError
 from times_stats.attribution.rungs import collect_ladder
-from times_stats.attribution.verdict import Gain, decide, describe_agreement
+from times_stats.attribution.score_statistic import NullTest
+from times_stats.attribution.verdict import Gain, decide, describe_agreement, state_nulls
 from times_stats.errors import InputError
 from times_stats.evaluation.discrimination import concordance_harrell
 from times_stats.features.matrix import complete_markers, marker_levels
@@ -182,7 +184,21 @@ def test_verdict_rule(limits, p_value, sensitivity, verdict):
             "not reject, and the interval of the gain reaches",
         ),
         ((0.01, 0.001, 0.02), 0.01, (0.01, 0.01), "The test does see location: it tells of the"),
-        ((0.01, 0.001, 0.02), 0.01, (0.04, 0.01), "does not in bare. The test rejects."),
+        (
+            (0.01, 0.001, 0.02),
+            0.01,
+            (0.04, 0.01),
+            "above 0 in every analysis. The interval of the gain lies below 0.03, but the estimate"
+            " does not in bare.",
+        ),
+        (
+            (0.01, 0.001, 0.02),
+            0.01,
+            (0.04, -0.01),
+            "but not in boosted. The interval of the gain lies below 0.03, but the estimate does"
+            " not in bare.",
+        ),
+        ((0.0, -0.01, 0.02), 0.20, (0.03, 0.01), "The test does not reject. The interval of"),
     ],
 )
 def test_what_disagrees_is_named(limits, p_value, estimates, sentence):
@@ -190,6 +206,34 @@ def test_what_disagrees_is_named(limits, p_value, estimates, sentence):
     found = describe_agreement(Gain(*limits), p_value=p_value, sensitivity=named, margin=0.03)
     assert sentence in found
     assert found.endswith(".")
+
+
+def test_no_p_value_is_printed_as_zero():
+    found = [
+        NullTest(null, 90.0, p, 0.0001, 9999, 60, 40, pd.DataFrame(), ())
+        for null, p in (("conditional location", 0.0001), ("label exchangeability", 0.001))
+    ]
+    told = state_nulls(found)
+    assert "levels' (p < 0.001, the headline test)" in told
+    assert "exchanged' (p = 0.001)" in told
+
+
+def test_a_refitted_test_that_cannot_be_made_says_why():
+    features, outcome, stages, folds = prepare(n_patients=60, markers=2, n_folds=3, seed=16)
+    refused = UntestableError("no event is left without fold 0: use fewer folds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("times_stats.attribution.null_answers.refit_null", _raise(refused))
+        result = climb(features, outcome, stages, folds, n_permutations=19, n_refits=19)
+    assert result.nulls["p_value"].isna().tolist() == [False, False, True, True]
+    told = "conditional location, refitted test: no event is left without fold 0: use fewer folds"
+    assert told in result.notes
+
+
+def _raise(error):
+    def refuse(*_, **__):
+        raise error
+
+    return refuse
 
 
 def test_refitted_tests_stand_beside_those_without_refits():

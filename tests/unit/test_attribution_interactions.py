@@ -131,6 +131,15 @@ def test_relabelled_patients_change_nothing(data, result):
     np.testing.assert_allclose(moved.gains["estimate"], result.gains["estimate"], atol=1e-4)
 
 
+def test_models_that_predict_alike_give_no_interval(data):
+    X, y, folds = data
+    few = np.r_[np.flatnonzero(y["event"] == 1)[:16], np.flatnonzero(y["event"] == 0)[:24]]
+    found = gain((X.iloc[few], y.iloc[few], folds[:, few]), n_rounds=5)
+    assert (found.gains["estimate"] == 0.0).all()
+    assert found.gains[["lower", "upper", "se"]].isna().all(axis=None)
+    assert "between any columns nothing to compare, since models with" in found.statement
+
+
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [

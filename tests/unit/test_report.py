@@ -18,6 +18,8 @@ from report_factory import make_contents, make_demo
 from times_stats.errors import InputError
 from times_stats.report.formatting import fixed, metric_interval, p_value
 from times_stats.report.page import render_report, write_report
+from times_stats.report.sections import _carriers
+from times_stats.report.table_views import null_table, shapley_table
 from times_stats.report.verdicts import discrimination_verdict, short_verdict, verdicts
 
 SECTIONS = [
@@ -124,7 +126,7 @@ def test_two_analyses_open_side_by_side(demo_html):
         assert said in front
     assert re.search(r"<th scope=\"row\">Patients</th><td>227</td><td>101</td>", front)
     assert front.count("C (Uno) within folds</span>") == 9
-    assert [text for level, text in page.headings if level == 3][2:17] == SECTIONS
+    assert [text for level, text in page.headings if level == 3][2 : 2 + len(SECTIONS)] == SECTIONS
 
 
 def test_the_page_is_accessible(demo_html):
@@ -154,11 +156,10 @@ def test_the_page_stands_alone_and_is_small(demo_html):
     assert "url(" not in demo_html
 
 
-def test_the_same_contents_give_the_same_bytes(tmp_path):
-    first = write_report(make_demo(), tmp_path / "a.html")
-    second = write_report(make_demo(), tmp_path / "b.html")
-    assert first == tmp_path / "a.html"
-    assert first.read_bytes() == second.read_bytes()
+def test_the_same_contents_give_the_same_bytes(one_html, tmp_path):
+    written = write_report([make_contents()], tmp_path / "a.html")
+    assert written == tmp_path / "a.html"
+    assert written.read_bytes() == one_html.encode()
 
 
 def test_numbers_are_shown_with_honest_digits():
@@ -307,33 +308,42 @@ def test_the_best_model_is_named_whoever_it_is():
     )
 
 
-def test_games_stand_side_by_side_and_shares_only_where_there_are_some():
+def table_words(table):
+    cells = [cell for row in table.rows for cell in row]
+    return [cell.text for cell in cells] + [cell.detail for cell in cells]
+
+
+def test_games_stand_side_by_side_and_shares_only_where_there_are_some(one_html):
+    assert "What each level and each location carries" in one_html
     carriers = make_contents().carriers
-    page = render_report([make_contents()])
-    assert "CXCL17 level" in page
-    assert "always in" in page
-    assert "Share of the gain" in page
-    table = carriers.table.assign(share=np.nan)
-    carriers.table = table
-    page = render_report([make_contents(carriers=carriers)])
-    assert "Share of the gain" not in page
-    assert "Shares are not given: the interval of the gain is not above 0." in page
+    table = shapley_table(carriers.table, horizon=24.0)
+    assert {"CXCL17 level", "Stage", "always in"} <= set(table_words(table))
+    assert "Share of the gain" in table.header
+    assert "Shares are not given" not in table.note
+    bare = shapley_table(carriers.table.assign(share=np.nan), horizon=24.0)
+    assert "Share of the gain" not in bare.header
+    assert "Shares are not given: the interval of the gain is not above 0." in bare.note
 
 
 def test_games_that_were_not_played_say_why():
-    carriers = make_contents().carriers
-    carriers.is_played, carriers.table = False, carriers.table.iloc[:0]
-    carriers.statement = "No game was played: 12 patients with 3 events have every marker."
-    page = render_report([make_contents(carriers=carriers)])
-    assert "No game was played: 12 patients with 3 events" in page
-    assert "What each level and each location carries" not in page
+    contents = make_contents()
+    contents.carriers.is_played = False
+    contents.carriers.statement = "No game was played: 12 patients with 3 events."
+    (section,) = _carriers(contents)
+    assert section.paragraphs == ["No game was played: 12 patients with 3 events."]
+    assert not section.tables
+    assert not section.pictures
+
+
+def test_no_p_value_of_a_permutation_test_is_printed_as_zero():
+    nulls = make_contents().integration.nulls.assign(p_value=1e-4, p_error=1e-4)
+    words = table_words(null_table(nulls))
+    assert words.count("<0.001") == words.count("Monte Carlo error below 0.001") == len(nulls)
 
 
 def test_tests_of_location_name_null_and_statistic():
-    contents = make_contents()
     names = ["conditional location, refitted", "random labelling"]
-    contents.integration.nulls = contents.integration.nulls.assign(null=names)
-    page = render_report([contents])
-    assert "Location is irrelevant given the levels" in page
-    assert "out-of-fold gain, refitted" in page
-    assert "Marks of immune cells lie at random among them" in page
+    words = table_words(null_table(make_contents().integration.nulls.assign(null=names)))
+    assert "Location is irrelevant given the levels" in words
+    assert "out-of-fold gain, refitted" in words
+    assert "Marks of immune cells lie at random among them" in words

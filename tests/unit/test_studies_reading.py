@@ -143,7 +143,12 @@ def test_levels_are_all_cells_over_all_areas(study):
         np.testing.assert_allclose(levels[marker], counts[:, marker] / area, rtol=1e-6)
 
 
-def test_marks_are_counted_by_image_and_region_and_what_is_left_out_is_said(study, folder):
+def name_markers(study, *markers):
+    return replace(study, score=replace(study.score, markers=markers))
+
+
+def test_marks_are_counted_by_image_and_region_and_what_is_left_out_is_said(study):
+    study = name_markers(study, "CD4", "CD8", "stroma")
     marked = count_marked_cells(study)
     cells = make_cells()
     own = cells[cells["cell_type"] != "CK"]
@@ -176,9 +181,11 @@ def test_marks_are_counted_by_image_and_region_and_what_is_left_out_is_said(stud
 def test_marks_that_a_cell_may_share_are_refused(study, tmp_path):
     flagged = make_cells().assign(CD8_positive=lambda cells: cells["cell_type"] == "CD8")
     file = write(tmp_path / "flags", cells=flagged.query("patient_id < 'p01'"))
-    moved = replace(study, path=str(file))
+    moved = replace(name_markers(study, "CD4", "CD8"), path=str(file))
     with pytest.raises(InputError, match="CD8: flags, of which a cell may carry several"):
         count_marked_cells(moved)
+    with pytest.raises(InputError, match="which cell types are immune is not said"):
+        count_marked_cells(study)
     with pytest.raises(InputError, match="no marks to move"):
         count_marked_cells(replace(study, cells=None))
 

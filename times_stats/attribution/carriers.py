@@ -11,6 +11,7 @@ import xarray as xr
 
 from times_stats._checks import as_survival_table
 from times_stats._typing import FloatArray, IntArray
+from times_stats.attribution.off_support import OffSupport
 from times_stats.attribution.performance_game import performance_shapley
 from times_stats.attribution.performance_result import PerformanceShapley
 from times_stats.attribution.prediction_game import (
@@ -44,8 +45,9 @@ class Carriers:
     table : DataFrame
         Columns game ("performance" or "prediction"), player, marker, part ("level", "location",
         "stage", "cohort" or "total"), estimate, lower, upper, se (over resampled patients, the
-        models as fitted), monte_carlo_se, share, share_lower, share_upper (of the gain in
-        performance; NaN where its interval is not above 0). Rows of part "total" are none, all
+        models as fitted), monte_carlo_se (in the prediction game the largest of any patient),
+        share, share_lower, share_upper (of the gain in performance; NaN where its interval is not
+        above 0). Rows of part "total" are none, all
         and gain of the performance game. Empty where no game can be played.
     is_played : bool
         Whether there is a table.
@@ -170,7 +172,10 @@ def _dtype(name: str) -> str:
 def _explain(
     data: LadderData, table: pd.DataFrame, *, folds: IntArray, horizon: float, seed: int
 ) -> PredictionShapley:
-    """Explain every patient by the model learned without its fold."""
+    """Explain every patient by the model learned without its fold.
+
+    Base and fraction off support are means over the folds, each of which has its own.
+    """
     parts = []
     for fold in np.unique(folds):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -198,14 +203,18 @@ def _explain(
                 seed=seed,
             )
         )
-    fractions = [part.off_support for part in parts]
-    widest = max(fractions, key=lambda support: support.fraction)
+    support = [part.off_support for part in parts]
     return PredictionShapley(
         values=xr.concat([part.values for part in parts], dim="patient"),
         monte_carlo_se=xr.concat([part.monte_carlo_se for part in parts], dim="patient"),
-        base=parts[0].base,
+        base=xr.concat([part.base for part in parts], dim="fold").mean("fold"),
         prediction=xr.concat([part.prediction for part in parts], dim="patient"),
-        off_support=widest,
+        off_support=OffSupport(
+            fraction=float(np.mean([own.fraction for own in support])),
+            se=float(np.linalg.norm([own.se for own in support])) / len(support),
+            limit=float(np.mean([own.limit for own in support])),
+            n_hybrids=sum(own.n_hybrids for own in support),
+        ),
         is_exact=all(part.is_exact for part in parts),
     )
 

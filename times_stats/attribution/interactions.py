@@ -42,7 +42,8 @@ class InteractionGain:
     ----------
     gains : DataFrame
         One row each for interactions between the regions of a marker ("regions") and between any
-        columns ("all"), named in `between`: estimate, lower, upper, se.
+        columns ("all"), named in `between`: estimate, lower, upper, se. All but the estimate are
+        NaN where both models predict alike: as few patients as that grow no tree of two columns.
     performance : DataFrame
         Columns interacting ("nothing", "regions": of one marker; "all") and value: performance of
         the model in which they may.
@@ -287,17 +288,26 @@ def _report(
     rows, told = [], []
     for name in _GAINS:
         difference = worth[name] - worth["nothing"]
-        lower, upper = np.quantile(difference[1:], [tail, 1.0 - tail])
+        differs = bool(difference.any())
+        spread = difference[1:] if differs else np.full(2, np.nan)
+        lower, upper = np.quantile(spread, [tail, 1.0 - tail])
         rows.append(
             {
                 "between": name,
                 "estimate": difference[0],
                 "lower": lower,
                 "upper": upper,
-                "se": difference[1:].std(ddof=1),
+                "se": spread.std(ddof=1),
             }
         )
-        told.append(f"{_WORDS[name]} {difference[0]:.3f} ({lower:.3f} to {upper:.3f})")
+        told.append(
+            f"{_WORDS[name]} "
+            + (
+                f"{difference[0]:.3f} ({lower:.3f} to {upper:.3f})"
+                if differs
+                else "nothing to compare, since models with and without them predict alike"
+            )
+        )
     notes = [*players.notes]
     notes.append(
         "Intervals are conditional on the fitted models: patients are resampled, their out-of-fold"

@@ -115,40 +115,38 @@ def describe_agreement(
     small = gain.upper < margin
     not_above = [name for name, value in sensitivity.items() if not value > 0.0]
     not_below = [name for name, value in sensitivity.items() if not value < margin]
-    sentences = []
-    if small:
-        sentences.append(
-            f"The interval of the gain lies below {margin:.2f}, but the estimate does not in"
-            f" {_join(not_below)}."
-            if not_below
-            else f"The interval of the gain and the estimates of all other analyses lie below"
+    if small and not not_below:
+        agreed = (
+            f"The interval of the gain and the estimates of all other analyses lie below"
             f" {margin:.2f}."
         )
-        if rejected:
-            sentences.append(
-                "The test does see location: it tells of the outcome, by less than the margin."
-                if not not_below
-                else "The test rejects."
-            )
-    elif rejected and gain.estimate > 0.0:
-        sentences.append(
+        seen = "The test does see location: it tells of the outcome, by less than the margin."
+        return f"{agreed} {seen}" if rejected else agreed
+    told = _no_rejection(p_value)
+    begun = f"{told[:1].upper()}{told[1:]}"
+    if rejected and gain.estimate > 0.0:
+        found = (
             f"The test rejects and the estimated gain is above 0, but not in {_join(not_above)}."
             if not_above
             else "The test rejects, and the estimated gain is above 0 in every analysis."
         )
     elif rejected:
-        sentences.append("The test rejects, but the estimated gain is not above 0.")
+        found = "The test rejects, but the estimated gain is not above 0."
     elif gain.lower > 0.0:
-        sentences.append(
-            f"The interval of the gain lies above 0, but {_no_rejection(p_value)}: such intervals"
-            " take the fitted models as given."
+        found = (
+            f"The interval of the gain lies above 0, but {told}: such intervals take the fitted"
+            " models as given."
         )
+    elif small:
+        found = f"{begun}."
     else:
-        told = _no_rejection(p_value)
-        sentences.append(
-            f"{told[:1].upper()}{told[1:]}, and the interval of the gain reaches {margin:.2f}."
+        found = f"{begun}, and the interval of the gain reaches {margin:.2f}."
+    if small:
+        found += (
+            f" The interval of the gain lies below {margin:.2f}, but the estimate does not in"
+            f" {_join(not_below)}."
         )
-    return " ".join(sentences)
+    return found
 
 
 def state_verdict(
@@ -287,7 +285,9 @@ def _evidence(found: NullTest) -> str:
 
 
 def _figure(found: NullTest) -> str:
-    return "not testable here" if np.isnan(found.p_value) else f"p = {found.p_value:.3f}"
+    if np.isnan(found.p_value):
+        return "not testable here"
+    return "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
 
 
 def _join(names: list[str]) -> str:

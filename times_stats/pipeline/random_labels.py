@@ -48,7 +48,7 @@ def _move(prepared: Prepared, outcome: pd.DataFrame, *, n_permutations: int) -> 
     try:
         marked = count_marked_cells(prepared.study)
     except InputError as error:
-        raise UntestableError(*error.faults) from error
+        raise UntestableError(error.faults) from error
     staged = prepared.stages.notna().all(axis=1).to_numpy(dtype=np.bool_)
     seen = outcome.index.isin(marked.counts.index.get_level_values("patient_id"))
     keep = staged & seen

@@ -48,9 +48,9 @@ from times_stats.survival.sampling import (
 )
 from times_stats.survival.storage import load_posterior, save_posterior
 
-_PERMUTATIONS = 9999  # half a second: a p-value near 5 % is then known to .002
-_REFITS = 199  # fits under a permutation: seconds, not milliseconds
-_LABELLINGS = 999  # draws of every image
+PERMUTATIONS = 9999  # half a second: a p-value near 5 % is then known to .002
+REFITS = 199  # fits under a permutation: seconds, not milliseconds
+LABELLINGS = 999  # draws of every image
 
 
 class Display(Protocol):
@@ -241,14 +241,14 @@ def _integrate(prepared: Prepared, *, jobs: int) -> IntegrationResult:
         prepared.outcome,
         functions=spatial_functions(study),
         n_resamples=study.evaluate.n_resamples,
-        n_permutations=_PERMUTATIONS,
-        n_refits=_REFITS,
+        n_permutations=PERMUTATIONS,
+        n_refits=REFITS,
         margin=study.evaluate.margin,
         seed=study.seed,
         jobs=jobs,
         **build_design(prepared),
     )
-    labelled = move_labels(prepared, n_permutations=_LABELLINGS)
+    labelled = move_labels(prepared, n_permutations=LABELLINGS)
     if labelled is None:
         return found
     return dataclasses.replace(

@@ -274,7 +274,7 @@ def _carriers(contents: ReportContents) -> list[Section]:
                 "Shapley values of ridge Cox regressions on the level of each marker and its "
                 "location, what is left of its regions once the level is taken off. Two questions: "
                 "what makes the predictions good (performance), and what moves them (prediction). "
-                "Neither is a test; the verdict above rests on one.",
+                "Neither is a test, and the verdict above rests on neither.",
                 statement,
             ],
             pictures=list(figures.shapley_pictures(contents).values()),

@@ -362,8 +362,9 @@ def null_table(nulls: pd.DataFrame) -> Table:
         "Tests of location that keep the levels",
         ["Null hypothesis", "Statistic", "Patients (events)", "p", "Permutations"],
         rows,
-        "The first is the question, and the verdict rests on it: does the outcome depend on "
-        "location, given the levels? The first two nulls also fail where one region measures the "
+        "The first is the question, and without its rejection location is never said to add: does "
+        "the outcome depend on location, given the levels? The first two nulls also fail where one "
+        "region measures the "
         "same level more precisely than another. How often each test rejects where nothing is "
         "there: documentation, “Level or location?”. The p-values are not corrected for one "
         "another.",
@@ -378,7 +379,8 @@ def _statistic(null: str) -> str:
 def _null_p(p: float, error: float) -> Cell:
     if not p >= 0.0:
         return Cell("not testable here")
-    return Cell(f"{p:.3f}", f"Monte Carlo error {error:.3f}")
+    told = f"{error:.3f}" if error >= 0.0005 else "below 0.001"
+    return Cell(f"{p:.3f}" if p >= 0.001 else "<0.001", f"Monte Carlo error {told}")
 
 
 _NULLS = {

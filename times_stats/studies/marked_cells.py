@@ -48,7 +48,8 @@ def count_marked_cells(study: Study) -> MarkedCells:
     Raises
     ------
     InputError
-        If the study has no cells, or a marker is a flag: a cell may then carry several marks.
+        If the study has no cells; if its file names no markers, so that stroma cells may be among
+        them; if a marker is a flag, since a cell may then carry several marks.
 
     Examples
     --------
@@ -59,6 +60,11 @@ def count_marked_cells(study: Study) -> MarkedCells:
     cells = study.cells
     if cells is None or study.path is None:
         raise InputError("this study has no [cells]: there are no marks to move")
+    if not study.score.markers:
+        raise InputError(
+            "which cell types are immune is not said: name them in [score] markers, since tumour"
+            " and stroma cells stay where they are"
+        )
     markers = list(dict.fromkeys(study.measurements["marker"]))
     flags = [name for name in markers if name in open_study_cells(study.path).source.flags]
     if flags:
@@ -101,8 +107,8 @@ def _left_out(
     notes = [
         f"marks move among {int(counts.to_numpy().sum())} cells of"
         f" {', '.join(counts.columns.unique('marker'))} in {len(counts)} images of"
-        f" {len(ids) - len(without)} patients; where these are not all immune cells, name those"
-        " that are in [score] markers"
+        f" {len(ids) - len(without)} patients; immune cells of types that [score] markers does not"
+        " name stay in place"
     ]
     if len(images):
         why = images["reason"].value_counts()
