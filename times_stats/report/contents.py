@@ -81,6 +81,8 @@ class ReportContents:
         Measurements in the shape of `phi`; they colour the contributions.
     slope_prior : tuple of float, optional
         Prior interval of one slope, drawn under the posterior.
+    audit : DataFrame, optional
+        ``check``, ``status``, ``what``, ``patients``, ``remedy``: findings of the audit.
     label : str
         Short name of the analysis where two stand side by side; the study's name if empty.
 
@@ -118,6 +120,7 @@ class ReportContents:
     failed_models: frozenset[str] = frozenset()
     tissue: LocatedCells | None = None
     carriers: Carriers | None = None
+    audit: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def title(self) -> str:

@@ -276,6 +276,21 @@ def _carriers(contents: ReportContents) -> list[Section]:
     ]
 
 
+def _audit(contents: ReportContents) -> list[Section]:
+    if contents.audit.empty:
+        return []
+    n_found = int((contents.audit["status"] == "found").sum())
+    said = f"{n_found} of these checks found something." if n_found else "Nothing was found."
+    return [
+        Section(
+            "audit",
+            "Audit",
+            paragraphs=[f"Claims of this analysis, checked on what it wrote. {said}"],
+            tables=[table_views.audit_table(contents.audit)],
+        )
+    ]
+
+
 def _closing(contents: ReportContents) -> list[Section]:
     failed = not contents.survival_is_shown
     refusal = _refusal(contents) if failed else {}
@@ -325,5 +340,6 @@ def build_sections(contents: ReportContents) -> list[Section]:
         *_survival(contents),
         _ladder(contents),
         *_carriers(contents),
+        *_audit(contents),
         *_closing(contents),
     ]
