@@ -30,7 +30,7 @@ _TRACES = {
 }
 _SAME_MODEL = 1e-9  # 1 - r^2 of two predictions that are one, as read from ten digits
 _SAME_VALUE = 1e-8
-_FEW_VALUES = 10  # a model with fewer values in a repeat ranks recorded stages
+_FEW_VALUES = 10  # such as the recorded stages, which no model makes
 _MOST_EQUAL = 0.05
 _C_TOLERANCE = 1e-6
 
@@ -247,13 +247,15 @@ def _concordance(predictions: pd.DataFrame, name: str) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
+def _is_coarse(values: FloatArray) -> bool:
+    return bool(np.unique(values[np.isfinite(values)]).size <= _FEW_VALUES)
+
+
 def _is_same_model(first: FloatArray, second: FloatArray) -> bool:
     """Tell whether one prediction is the other, up to unit and origin."""
     known = np.isfinite(first) & np.isfinite(second)
     first, second = first[known], second[known]
-    if first.size < 3 or np.unique(second).size <= _FEW_VALUES:
-        return False
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+    if _is_coarse(first) or _is_coarse(second):
         return False
     first, second = first - first.mean(), second - second.mean()
     r2 = (first @ second) ** 2 / ((first @ first) * (second @ second))
@@ -288,17 +290,22 @@ def _in_sample_faults(record: RunRecord, models: Iterable[str]) -> list[str]:
 
 def _out_of_fold(record: RunRecord, models: list[str], *, check: str) -> _Row:
     known = [name for name in models if name in record.models]
-    if not known:
-        return check, OPEN, "no such model in the predictions", (), ""
+    graded = [name for name in known if not _is_coarse(record.predictions[name].to_numpy(float))]
     n_repeats = record.predictions["repeat"].nunique()
-    fitted = [name for name in known if name in record.in_sample]
-    passed = f"{', '.join(known)}: {_count(n_repeats, 'repeat')} differ" if n_repeats > 1 else ""
+    fitted = [name for name in graded if name in record.in_sample]
+    passed = []
+    if n_repeats > 1 and graded:
+        passed.append(f"{', '.join(graded)}: {n_repeats} repeats differ")
     if fitted:
-        passed += f"{'; ' if passed else ''}{', '.join(fitted)} not as fitted to all patients"
+        passed.append(f"{', '.join(fitted)}: not as fitted to all patients")
     if not passed:
-        return check, OPEN, "one repeat, and no model fitted to all patients to compare", (), ""
+        return check, OPEN, "nothing to compare: one repeat, or constant or coarse risks", (), ""
+    if len(graded) < len(known):
+        coarse = ", ".join(name for name in known if name not in graded)
+        passed.append(f"not compared, with {_FEW_VALUES} different risks or fewer: {coarse}")
     faults = _in_sample_faults(record, known)
-    return _row(check, faults, passed, [], "report predictions of outer test patients only")
+    remedy = "report predictions of outer test patients only"
+    return _row(check, faults, "; ".join(passed), [], remedy)
 
 
 def _second_stage(record: RunRecord) -> _Row:

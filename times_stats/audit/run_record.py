@@ -233,7 +233,10 @@ def read_record(folder: Path) -> RunRecord:
             continue
         try:
             table = pd.read_csv(
-                path, dtype={"patient_id": str}, keep_default_na=False, na_values=[""]
+                path,
+                dtype={"patient_id": str, "model": str, "reference": str, "role": str},
+                keep_default_na=False,
+                na_values=[""],
             )
         except (ValueError, UnicodeDecodeError) as error:
             faults.add(f"{path} cannot be read ({error}): run the study again")

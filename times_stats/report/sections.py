@@ -276,7 +276,8 @@ def _carriers(contents: ReportContents) -> list[Section]:
     ]
 
 
-def _audit(contents: ReportContents) -> list[Section]:
+def audit_section(contents: ReportContents) -> list[Section]:
+    """Return the findings of the audit as a section; none where there was no audit."""
     if contents.audit.empty:
         return []
     n_found = int((contents.audit["status"] == "found").sum())
@@ -340,6 +341,6 @@ def build_sections(contents: ReportContents) -> list[Section]:
         *_survival(contents),
         _ladder(contents),
         *_carriers(contents),
-        *_audit(contents),
+        *audit_section(contents),
         *_closing(contents),
     ]
