@@ -311,6 +311,7 @@ def test_designed_name_shows_an_example(name):
 # Data that may be left out, and what names the thing itself; everything else is an option.
 POSITIONAL_DEFAULTS = {
     "__main__.py main argv",
+    "audit/leakage.py find_leakage test",  # the second table, or none
     "datasets/hepatocellular.py hcc_ihc_study_file analysis",  # which data
     "datasets/hepatocellular.py load_hcc_ihc analysis",
     "evaluation/resampled_metrics.py ResampledMetrics.of linear_predictor",  # arrays of a model

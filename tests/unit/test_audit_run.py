@@ -202,13 +202,22 @@ def test_command_prints_plain_lines_and_writes_only_what_is_asked(folder, tmp_pa
     assert table["status"].value_counts().to_dict() == {"passed": 7, "found": 2}
 
 
+def spoil_duplicates(folder):
+    audit = json.loads((folder / "audit.json").read_text())
+    (folder / "audit.json").write_text(json.dumps(audit | {"duplicates": [1]}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda f: (f / "audit.json").unlink(), "holds no audit.json: name the folder"),
         (lambda f: (f / "audit.json").write_text("{"), "audit.json is no JSON"),
         (lambda f: (f / "audit.json").write_text("[]"), "holds no table of names"),
-        (lambda f: (f / "audit.json").write_text("{}"), "of an earlier version"),
+        (
+            lambda f: (f / "audit.json").write_text("{}"),
+            "has no duplicates, features, hashes, files",
+        ),
+        (spoil_duplicates, "holds incomplete duplicates"),
         (lambda f: (f / "splits.csv").unlink(), "splits.csv is missing"),
         (lambda f: (f / "splits.csv").write_text(""), "splits.csv cannot be read"),
         (lambda f: (f / "scores.csv").write_text("patient_id\n1\n"), "no column linear_predictor"),

@@ -63,16 +63,18 @@ def check_run(run: str | os.PathLike[str] | _Finished) -> pd.DataFrame:
     -----
     ``split_by_patient``: in each repeat a patient is in one test fold, is tested once, and is not
     among the rows that the second stage of that fold was fitted to. ``copied_patients``: no two
-    names for one patient (`find_leakage`). ``same_patients``: every model predicts the same
-    patients, and every row of the comparison counts them and their events. ``comparison``:
-    Harrell's C of every model, computed again from the predictions. ``score_out_of_fold`` and
-    ``rivals_out_of_fold``: predictions are not those of models fitted to all patients, and differ
-    between repeats. ``second_stage``: the same of the survival models, and the evidence of a
-    patient was made anew in every outer fold: evidence that is equal in two folds is of a single
-    level, whose evaluation is not honest. ``files`` and ``data``: hashes.
+    names for one patient (`find_leakage`), as the run itself found, since features are not in the
+    folder. ``same_patients``: every model predicts the same patients, and every row of the
+    comparison counts them and their events. ``comparison``: Harrell's C of every model, computed
+    again from the predictions. ``score_out_of_fold`` and ``rivals_out_of_fold``: predictions are
+    not those of models fitted to all patients, and differ between repeats. ``second_stage``: the
+    same of the survival models, and the evidence of a patient was made anew in every outer fold:
+    evidence that is equal in two folds is of a single level, whose evaluation is not honest.
+    ``files`` and ``data``: hashes.
 
     A leak inside a training fold, such as a scale learned on all patients, leaves no trace in these
-    files. Evidence of 0 (no split) says nothing; where all is 0 the check is open.
+    files. The ladder of nested models and the Shapley games keep no predictions and are not
+    audited. Evidence of 0 (no split) says nothing; where all is 0 the check is open.
 
     Examples
     --------
@@ -172,7 +174,7 @@ def _copied_patients(record: RunRecord) -> _Row:
     found = found[(found["kind"] == "similar_id") | (found["expected"] <= EXPECTED)]
     pairs = {tuple(sorted(pair)): kind for *pair, kind in _triples(found)}
     by_kind = Counter(pairs.values())
-    faults = [f"{_count(n, 'pair')} with {_TRACES[kind]}" for kind, n in by_kind.items()]
+    faults = [f"{_count(n, 'pair')} with {_TRACES.get(kind, kind)}" for kind, n in by_kind.items()]
     return _row(
         "copied_patients",
         faults,

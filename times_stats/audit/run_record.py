@@ -24,6 +24,8 @@ FILES = ("predictions", "splits", "in_sample", "comparison", "scores")
 
 KEYS = ("repeat", "fold", "patient_id", "time", "event", "compared")
 """Columns of the predictions that are no models."""
+_ENTRIES = {"duplicates": list, "features": dict, "hashes": dict, "files": dict}
+_TRACE = ("kind", "train_id", "test_id", "expected")
 _NEEDED = {
     "predictions": KEYS,
     "splits": ("repeat", "fold", "patient_id", "role", "evidence"),
@@ -219,11 +221,11 @@ def read_record(folder: Path) -> RunRecord:
     """
     audit, provenance = (_read_json(folder, name) for name in (AUDIT, _PROVENANCE))
     faults = Faults()
-    absent = [k for k in ("duplicates", "features", "hashes", "files") if k not in audit]
+    absent = [name for name, kind in _ENTRIES.items() if not isinstance(audit.get(name), kind)]
     if absent:
         raise InputError(
-            f"{folder / AUDIT} has no {', '.join(absent)}: it is of an earlier version; run the "
-            "study again"
+            f"{folder / AUDIT} has no {', '.join(absent)} as this version writes it: run the study "
+            "again"
         )
     tables: dict[str, pd.DataFrame] = {}
     for name in FILES:
@@ -254,6 +256,12 @@ def read_record(folder: Path) -> RunRecord:
             faults.add(f"{path} holds text in column {', '.join(wrong)}: run the study again")
         tables[name] = table
     faults.raise_if_any()
+    duplicates = pd.DataFrame(
+        [row if isinstance(row, dict) else {} for row in audit["duplicates"]], columns=_TRACE
+    )
+    duplicates["expected"] = pd.to_numeric(duplicates["expected"], errors="coerce")
+    if duplicates.isna().any(axis=None):
+        raise InputError(f"{folder / AUDIT} holds incomplete duplicates: run the study again")
     changed = tuple(
         f"{name}.csv"
         for name in FILES
@@ -261,9 +269,7 @@ def read_record(folder: Path) -> RunRecord:
     )
     return RunRecord(
         **tables,
-        duplicates=pd.DataFrame(
-            audit["duplicates"], columns=["kind", "train_id", "test_id", "expected"]
-        ),
+        duplicates=duplicates,
         features=audit["features"],
         hashes=audit["hashes"],
         provenance=data_hashes(provenance),
