@@ -20,7 +20,6 @@ from times_stats.errors import InputError, NotBuiltError, TimesStatsError, Times
 
 PLANNED = {
     "compare": "anybody's risk score against the staging systems",
-    "audit": "leakage and checklist report of a finished run",
     "serve": "the calculator in a browser",
 }
 
@@ -89,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("model", type=Path, help="the model/ folder of a run")
     score.add_argument("--study", required=True, type=Path, help="study file of the new patients")
     score.add_argument("--out", required=True, type=Path, help="CSV file to write")
+    audit = commands.add_parser("audit", parents=[common], help="check a finished run for leakage")
+    audit.add_argument("run", type=Path, help="folder of a finished run")
+    audit.add_argument("--out", type=Path, help="CSV file to write; nothing is written otherwise")
     _add_simulate(
         commands.add_parser("simulate", parents=[common], help="a synthetic study with known truth")
     )
@@ -260,6 +262,23 @@ def _simulate(args: argparse.Namespace) -> None:
         print(f"{len(simulated.patients)} patients, {events} events: {study}")
 
 
+def _audit(args: argparse.Namespace) -> int:
+    from times_stats._checks import name_rows
+    from times_stats.audit.run_checks import FOUND, check_run
+    from times_stats.pipeline.csv_files import write_csv
+
+    findings = check_run(args.run)
+    if args.out is not None:
+        write_csv(findings.assign(patients=findings["patients"].map("; ".join)), args.out)
+    for check, status, what, patients, remedy in findings.to_numpy().tolist():
+        if args.quiet and status != FOUND:
+            continue
+        named = f" ({name_rows(patients)})" if patients else ""
+        told = f"; {remedy}" if remedy else ""
+        print(f"{status}: {check.replace('_', ' ')}: {what}{named}{told}")
+    return 1 if (findings["status"] == FOUND).any() else 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -271,11 +290,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for bad input; 130 when interrupted.
+        0; 1 where the audit found something or a fit failed; 2 for bad input; 130 when
+        interrupted.
 
     Examples
     --------
-    >>> main(["audit"])
+    >>> main(["serve"])
     2
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -286,21 +306,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NotBuiltError as error:
         print(f"times-stats: error: {error}", file=sys.stderr)
         return 2
-    work = {
+    work: dict[str, Callable[[argparse.Namespace], int | None]] = {
         "demo": _demo,
         "run": _run,
         "features": _features,
         "stage": _stage,
         "score": _score,
         "simulate": _simulate,
-    }[args.command]
+        "audit": _audit,
+    }
     with warnings.catch_warnings():
         if not args.debug:
             warnings.simplefilter("ignore")
             warnings.simplefilter("ignore" if args.quiet else "always", TimesStatsWarning)
         warnings.showwarning = _show_warning
         try:
-            work(args)
+            return work[args.command](args) or 0
         except KeyboardInterrupt:
             print("times-stats: stopped; the same command resumes", file=sys.stderr)
             return 130
@@ -310,7 +331,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             text = " ".join(str(error).split())
             print(f"times-stats: error: {text}", file=sys.stderr)
             return 2 if isinstance(error, InputError | NotBuiltError | OSError) else 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,19 @@ def test_known_concordance_of_the_stages(finished):
     assert estimate(finished.comparison, "bclc", "concordance_harrell") == pytest.approx(
         0.616, abs=5e-4
     )
+
+
+def test_audit_of_an_honest_run_is_silent_and_of_a_doctored_one_is_not(finished, tmp_path):
+    findings = ts.audit.check_run(finished)
+    assert findings["status"].eq("passed").all(), findings.to_string()
+    assert (finished.out / "report.html").read_text().count("nobody on both sides") == 1
+    shutil.copytree(finished.out, tmp_path / "doctored")
+    predictions = pd.read_csv(tmp_path / "doctored" / "predictions.csv")
+    own = pd.read_csv(tmp_path / "doctored" / "in_sample.csv").set_index("patient_id")
+    swapped = predictions.assign(ridge_cox=own.loc[predictions["patient_id"], "ridge_cox"].array)
+    swapped.to_csv(tmp_path / "doctored" / "predictions.csv", index=False)
+    told = ts.audit.check_run(tmp_path / "doctored").query("status == 'found'")
+    assert told["check"].tolist() == ["comparison", "rivals_out_of_fold", "files"]
 
 
 def test_one_changed_outcome_changes_the_outputs(finished, tmp_path):

@@ -17,11 +17,13 @@ from threadpoolctl import threadpool_limits
 
 from times_stats.attribution.integration import IntegrationResult
 from times_stats.attribution.shapley import marker_region_shapley, summarise_attribution
+from times_stats.audit.run_checks import check_record
 from times_stats.errors import InputError, TimesStatsWarning
+from times_stats.pipeline.audit_record import record_run
 from times_stats.pipeline.cell_features import example_image
 from times_stats.pipeline.checkpoints import RunFolder, step_key
 from times_stats.pipeline.findings import describe
-from times_stats.pipeline.outputs import audit_folds, cell_tables, write_outputs
+from times_stats.pipeline.outputs import cell_tables, write_outputs
 from times_stats.pipeline.preparation import Prepared, prepare
 from times_stats.pipeline.risk_groups import assign_risk_groups
 from times_stats.pipeline.steps import Display, Fitted, fit_steps
@@ -62,7 +64,7 @@ class RunResult:
     integration : IntegrationResult
         Level or location: ladder of models, paired differences, verdict.
     contents : ReportContents
-        Everything the report shows.
+        Everything the report shows, the findings of the audit among it.
     """
 
     study: Study
@@ -165,6 +167,7 @@ def _report(
     scores = oof.assign(
         risk_group=np.where(assign_risk_groups(fitted.nested.above_cut), "high", "low")
     )
+    record = record_run(prepared, fitted, scores=scores, provenance=provenance)
     contents = describe(
         prepared,
         fitted,
@@ -174,6 +177,7 @@ def _report(
         provenance=provenance,
         warnings=said,
         tissue=example_image(study),
+        audit=check_record(record),
     )
     write_outputs(
         out,
@@ -189,7 +193,7 @@ def _report(
         },
         fit=fitted.fit,
         model_path=fitted.model_path,
-        audit=audit_folds(prepared),
+        record=record,
     )
     return RunResult(
         study=study,

@@ -274,6 +274,7 @@ def describe(
     provenance: dict[str, Any],
     warnings: list[str],
     tissue: LocatedCells | None = None,
+    audit: pd.DataFrame,
 ) -> ReportContents:
     """Gather the report's contents.
 
@@ -293,6 +294,8 @@ def describe(
         What was warned of while the data were prepared.
     tissue : LocatedCells, optional
         An image to show, in a study with cells.
+    audit : DataFrame
+        Findings, from the checks of the run.
 
     Returns
     -------
@@ -356,6 +359,7 @@ def describe(
         features=prepared.features,
         tissue=tissue,
         evidence_unit=_evidence_unit(prepared),
+        audit=audit,
     )
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -119,6 +119,9 @@ class NestedPredictions:
     tuned : tuple of dict
         Parameters that each outer training set chose, in the order of repeats and folds; empty
         dictionaries where nothing was tuned.
+    splits : DataFrame
+        ``repeat``, ``fold``, ``patient_id``, ``role`` (train or test) and ``evidence`` (its sum):
+        the rows that the survival model of each outer fold was fitted to and applied to.
     """
 
     folds: IntArray
@@ -130,6 +133,7 @@ class NestedPredictions:
     n_borrowed: int
     uninformative: dict[str, int]
     tuned: tuple[dict[str, Any], ...] = ()
+    splits: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def _standardise(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -153,6 +157,47 @@ def _score_survival(score: FloatArray, y: pd.DataFrame, settings: NestedSettings
 
 def _flat(features: pd.DataFrame) -> pd.DataFrame:
     return features.set_axis([" ".join(map(str, key)) for key in features.columns], axis=1)
+
+
+def cohort_indicators(outcome: pd.DataFrame) -> pd.DataFrame:
+    """Return 0/1 columns of the cohorts but the first; none where there is one cohort.
+
+    Parameters
+    ----------
+    outcome : DataFrame
+        Column ``cohort``.
+
+    Returns
+    -------
+    DataFrame
+        A row per patient.
+    """
+    return pd.get_dummies(outcome[["cohort"]], drop_first=True, dtype=float)
+
+
+def cox_inputs(
+    features: pd.DataFrame, outcome: pd.DataFrame, *, levels: pd.DataFrame | None = None
+) -> dict[str, pd.DataFrame]:
+    """Return the predictors of the ridge Cox rivals, cohort indicators beside the markers.
+
+    Parameters
+    ----------
+    features, outcome, levels : DataFrame
+        As in `learn_fold`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By the name of the rival.
+    """
+    cohorts = cohort_indicators(outcome)
+    return {
+        name: pd.concat([values, cohorts], axis=1)
+        for name, values in (
+            ("ridge_cox", _flat(features)),
+            ("levels_ridge_cox", marker_levels(features) if levels is None else levels),
+        )
+    }
 
 
 def learn_fold(
@@ -235,13 +280,8 @@ def learn_fold(
         predictor[system][known_test] = stage.predict(new)
         n_borrowed += int(new.isin(list(stage.unseen_)).sum())
         survival[system][known_test] = stage.predict_survival(new, times=settings.times)
-    # Cohort indicators, where there are several, stand beside the markers in every Cox rival.
-    cohorts = pd.get_dummies(outcome[["cohort"]], drop_first=True, dtype=float)
-    for name, values in (
-        ("ridge_cox", _flat(features)),
-        ("levels_ridge_cox", marker_levels(features) if levels is None else levels),
-    ):
-        both = pd.concat([values, cohorts], axis=1)
+    cohorts = cohort_indicators(outcome)
+    for name, both in cox_inputs(features, outcome, levels=levels).items():
         rival = RidgeCox(weak=list(cohorts.columns))
         fit_rival(name, rival, both.iloc[train], both.iloc[test], y_train)
     if len(stages.columns):
@@ -358,12 +398,17 @@ def predict_nested(
     predictor = {name: np.full(shape, np.nan) for name in names}
     survival = {name: np.full((*shape, settings.times.size), np.nan) for name in names}
     above_cut = np.full(shape, np.nan)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    splits_used: list[pd.DataFrame] = []
     for (repeat, fold, train, test), piece in zip(splits, pieces, strict=True):
         for name in piece.linear_predictor:
             predictor[name][repeat, test] = piece.linear_predictor[name]
             survival[name][repeat, test] = piece.survival[name]
         above_cut[repeat, test] = piece.score_test - piece.cut_off
+        splits_used += [
+            _describe_rows(part, repeat=repeat, fold=fold, role=role)
+            for role, part in (("train", piece.evidence_train), ("test", piece.evidence_test))
+        ]
         cohort_train, cohort_test = outcome["cohort"].iloc[train], outcome["cohort"].iloc[test]
         for name, settled, known, new, prior in (
             (SURVIVAL, spec, piece.evidence_train, piece.evidence_test, None),
@@ -410,6 +455,20 @@ def predict_nested(
         n_borrowed=sum(piece.n_borrowed for piece in pieces),
         uninformative=dict(Counter(name for piece in pieces for name in piece.uninformative)),
         tuned=tuple(dict(piece.tuned) for piece in pieces),
+        splits=pd.concat(splits_used, ignore_index=True),
+    )
+
+
+def _describe_rows(evidence: pd.DataFrame, *, repeat: int, fold: int, role: str) -> pd.DataFrame:
+    """Name the rows of an evidence table by its own index, not by where they should come from."""
+    return pd.DataFrame(
+        {
+            "repeat": repeat,
+            "fold": fold,
+            "patient_id": evidence.index.astype(str),
+            "role": role,
+            "evidence": evidence.sum(axis=1, min_count=1).to_numpy(),
+        }
     )
 
 

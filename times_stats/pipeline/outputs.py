@@ -7,16 +7,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from times_stats.audit.leakage import find_leakage
+from times_stats.audit.run_record import AUDIT, FILES, RunRecord, describe_record
 from times_stats.model_files import write_manifest
 from times_stats.pipeline.checkpoints import MARK, replacing
 from times_stats.pipeline.csv_files import write_csv
-from times_stats.pipeline.preparation import Prepared
 from times_stats.report.contents import ReportContents
 from times_stats.report.figure_files import write_figures
 from times_stats.report.page import write_report
@@ -26,25 +23,6 @@ from times_stats.tables.cell_measures import CellMeasures
 
 CELLS = "cells.json"
 """Rules by which regions were drawn, in the folder of a model fitted to cells."""
-
-
-def audit_folds(prepared: Prepared) -> dict[str, Any]:
-    """Look for patients on both sides of each outer split, by name and by identical features."""
-    rows = []
-    for repeat, labels in enumerate(prepared.folds):
-        for fold in np.unique(labels):
-            train, test = (prepared.features[labels != fold], prepared.features[labels == fold])
-            found = find_leakage(train, test)
-            rows += [
-                {"repeat": repeat, "fold": int(fold), **row} for row in found.to_dict("records")
-            ]
-    shared = sorted({(row["train_id"], row["test_id"]) for row in rows})
-    return {
-        "outer_splits": int(sum(len(np.unique(labels)) for labels in prepared.folds)),
-        "patients_on_both_sides": sum(row["kind"] == "patient_id" for row in rows),
-        "identical_features": [list(pair) for pair in shared],
-        "checklists": "not built yet",
-    }
 
 
 def cell_tables(cells: CellMeasures) -> dict[str, pd.DataFrame]:
@@ -74,7 +52,7 @@ def write_outputs(
     tables: dict[str, pd.DataFrame],
     fit: SurvivalFit,
     model_path: Path,
-    audit: dict[str, Any],
+    record: RunRecord,
 ) -> None:
     """Write every file of a finished run.
 
@@ -90,10 +68,10 @@ def write_outputs(
         Survival model on all patients; the copy in ``model/`` goes without patients.
     model_path : Path
         Folder of the saved score.
-    audit : dict
-        From `audit_folds`.
+    record : RunRecord
+        What the audit reads.
     """
-    for name, table in tables.items():
+    for name, table in (tables | record.tables).items():
         with replacing(out / f"{name}.csv") as part:
             write_csv(table, part)
     with _replacing_folder(out / "model") as part:
@@ -108,7 +86,8 @@ def write_outputs(
     shutil.rmtree(out / ".posterior")
     with _replacing_folder(out / "figures") as part:
         write_figures(contents, part)
-    _write_json(audit, out / "audit.json")
+    files = {f"{name}.csv": out / f"{name}.csv" for name in FILES}
+    _write_json(describe_record(record, contents.audit, files), out / AUDIT)
     with replacing(out / "report.html") as part:
         write_report([contents], part)
     _write_json({**contents.provenance, "diagnostics": contents.diagnostics}, out / MARK)

@@ -42,13 +42,14 @@ def write_nested(nested: NestedPredictions, folder: Path) -> None:
     }
     np.savez(folder / "arrays.npz", **arrays, allow_pickle=False)
     (folder / "names.json").write_text(json.dumps(names))
-    write_frames({"fits": nested.fits}, folder)
+    write_frames({"fits": nested.fits, "splits": nested.splits}, folder)
 
 
 def read_nested(folder: Path) -> NestedPredictions:
     """Read what `write_nested` wrote."""
     stored = json.loads((folder / "names.json").read_text())
     names = stored["models"]
+    frames = read_frames(folder)
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         return NestedPredictions(
             folds=arrays["folds"],
@@ -56,7 +57,8 @@ def read_nested(folder: Path) -> NestedPredictions:
             linear_predictor={name: arrays[f"linear_predictor/{name}"] for name in names},
             survival={name: arrays[f"survival/{name}"] for name in names},
             above_cut=arrays["above_cut"],
-            fits=read_frames(folder)["fits"],
+            fits=frames["fits"],
+            splits=frames["splits"],
             n_borrowed=stored["n_borrowed"],
             uninformative=stored["uninformative"],
             tuned=tuple(stored["tuned"]),

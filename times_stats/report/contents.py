@@ -83,6 +83,8 @@ class ReportContents:
         Prior interval of one slope, drawn under the posterior.
     evidence_unit : str
         Unit of the evidence and its contributions (`MarkerModel.margin_unit`).
+    audit : DataFrame, optional
+        ``check``, ``status``, ``what``, ``patients``, ``remedy``: findings of the audit.
     label : str
         Short name of the analysis where two stand side by side; the study's name if empty.
 
@@ -121,6 +123,7 @@ class ReportContents:
     failed_models: frozenset[str] = frozenset()
     tissue: LocatedCells | None = None
     carriers: Carriers | None = None
+    audit: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def title(self) -> str:

@@ -283,6 +283,22 @@ def _carriers(contents: ReportContents) -> list[Section]:
     ]
 
 
+def audit_section(contents: ReportContents) -> list[Section]:
+    """Return the findings of the audit as a section; none where there was no audit."""
+    if contents.audit.empty:
+        return []
+    n_found = int((contents.audit["status"] == "found").sum())
+    said = f"{n_found} of these checks found something." if n_found else "Nothing was found."
+    return [
+        Section(
+            "audit",
+            "Audit",
+            paragraphs=[f"Claims of this analysis, checked on what it wrote. {said}"],
+            tables=[table_views.audit_table(contents.audit)],
+        )
+    ]
+
+
 def _closing(contents: ReportContents) -> list[Section]:
     failed = not contents.survival_is_shown
     refusal = _refusal(contents) if failed else {}
@@ -332,5 +348,6 @@ def build_sections(contents: ReportContents) -> list[Section]:
         *_survival(contents),
         _ladder(contents),
         *_carriers(contents),
+        *audit_section(contents),
         *_closing(contents),
     ]

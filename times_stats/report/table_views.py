@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from times_stats._checks import name_rows
 from times_stats.plots.comparison import sort_models
 from times_stats.plots.labels import (
     learner_label,
@@ -504,3 +505,23 @@ def _spread(values: Sequence[str]) -> list[Cell]:
     if len(values) > 1 and len(set(values)) == 1:
         return [Cell(values[0], span=len(values))]
     return [Cell(value) for value in values]
+
+
+def audit_table(findings: pd.DataFrame) -> Table:
+    """Return the findings of the audit, at most five patients named a row.
+
+    Parameters
+    ----------
+    findings : DataFrame
+        From `check_run`.
+
+    Returns
+    -------
+    Table
+        Check, result, what was seen, with patients and remedy in small type.
+    """
+    rows = []
+    for check, status, what, patients, remedy in findings.to_numpy().tolist():
+        detail = ". ".join(part for part in (name_rows(patients), remedy) if part)
+        rows.append([Cell(column_name(check)), Cell(status), Cell(what, detail=detail)])
+    return Table("Audit", ["Check", "Result", "What was seen"], rows, "", frozenset({1, 2}))
