@@ -19,7 +19,6 @@ from times_stats import __version__
 from times_stats.errors import InputError, NotBuiltError, TimesStatsError, TimesStatsWarning
 
 PLANNED = {
-    "compare": "anybody's risk score against the staging systems",
     "audit": "leakage and checklist report of a finished run",
     "serve": "the calculator in a browser",
 }
@@ -89,6 +88,19 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("model", type=Path, help="the model/ folder of a run")
     score.add_argument("--study", required=True, type=Path, help="study file of the new patients")
     score.add_argument("--out", required=True, type=Path, help="CSV file to write")
+    compare = commands.add_parser(
+        "compare", parents=[common, fitting], help="anybody's risks against the stages of a study"
+    )
+    compare.add_argument("study", type=Path, help="study file (TOML)")
+    compare.add_argument(
+        "--risk",
+        required=True,
+        type=Path,
+        help="table with patient_id and a column per prediction: NAME is a risk (larger = earlier "
+        "event), NAME@24 the probability of the event by month 24",
+    )
+    compare.add_argument("--columns", nargs="+", metavar="NAME", help="read these columns only")
+    compare.add_argument("--out", required=True, type=Path, help="folder to write to")
     _add_simulate(
         commands.add_parser("simulate", parents=[common], help="a synthetic study with known truth")
     )
@@ -229,6 +241,17 @@ def _score(args: argparse.Namespace) -> None:
         print(f"{len(table)} patients scored: {args.out}")
 
 
+def _compare(args: argparse.Namespace) -> None:
+    from times_stats.pipeline.risk_comparison import compare_risks
+
+    with _Display(quiet=args.quiet).step("comparing"):
+        found = compare_risks(
+            args.study, args.risk, out=args.out, columns=args.columns, seed=args.seed
+        )
+    if not args.quiet:
+        print(f"{found.text}\n{len(found.table)} rows: {args.out / 'comparison.csv'}")
+
+
 def _simulate(args: argparse.Namespace) -> None:
     from times_stats.pipeline.simulated_files import check_new_folder, write_simulated_study
     from times_stats.simulate import (
@@ -296,6 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "features": _features,
         "stage": _stage,
         "score": _score,
+        "compare": _compare,
         "simulate": _simulate,
     }[args.command]
     with warnings.catch_warnings():
