@@ -155,6 +155,7 @@ def test_the_command_writes_and_prints(folder, compared, capsys):
     assert len(written) == len(compared.table)
     assert (out / "comparison.md").read_text(encoding="utf-8") == compared.text
     assert sorted(file.name for file in out.iterdir()) == [
+        "added_value.csv",
         "comparison.csv",
         "comparison.md",
         "flow.csv",

@@ -23,6 +23,7 @@ _SMALLEST_P = 0.001
 
 def comparison_text(
     table: pd.DataFrame,
+    added: pd.DataFrame,
     flow: pd.DataFrame,
     notes: Sequence[str],
     settings: StudySettings,
@@ -35,6 +36,8 @@ def comparison_text(
     ----------
     table : DataFrame
         As ``table`` of `RiskComparison`.
+    added : DataFrame
+        As ``added`` of `RiskComparison`.
     flow : DataFrame
         Patients at each step.
     notes : sequence of str
@@ -96,6 +99,16 @@ def comparison_text(
             ),
             "",
         ]
+    if not added.empty:
+        lines += [
+            "Stage against stage and risk (log density of patients left out, nats a patient):",
+            "",
+            *_grid(
+                ["", "gain in log density", "95 % interval", "LR chi2 (1)", "p", "adequacy"],
+                [_added_row(row) for _, row in added.iterrows()],
+            ),
+            "",
+        ]
     lines += [f"- {note}" for note in notes]
     lines += [
         "- 95 % intervals, bootstrap of patients, conditional on the predictions as given and on "
@@ -103,6 +116,9 @@ def comparison_text(
         "- The columns of the file are taken as they are. If their model was learned from these "
         "patients, and the predictions are not out of fold, their advantage is not real.",
         "- Stages: Kaplan-Meier in the training folds; C and AUC by their order, ties one half.",
+        "- The likelihood ratio takes a risk for a number that came with the patient; for one that "
+        "was learned from these patients it is conditional on how. Adequacy is the share of the "
+        "likelihood ratio of both that the stage has alone.",
         "- Larger is better, but for Brier. `all together`: these intervals hold every difference "
         "of the metric at once; p is adjusted for as many.",
         "",
@@ -127,6 +143,17 @@ def _difference_row(row: pd.Series) -> list[str]:
         _limits(row["lower"], row["upper"], "+.3f"),
         _limits(row["lower_simultaneous"], row["upper_simultaneous"], "+.3f"),
         _p_value(row["p_adjusted"]),
+    ]
+
+
+def _added_row(row: pd.Series) -> list[str]:
+    return [
+        f"{row['stage']} + {row['risk']}",
+        f"{row['difference']:+.4f}",
+        _limits(row["lower"], row["upper"], "+.4f"),
+        f"{row['chi_squared']:.2f}",
+        _p_value(row["p_value"]),
+        f"{row['adequacy']:.2f}",
     ]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from times_stats._checks import Faults, name_rows
-from times_stats._typing import FloatArray, IntArray
+from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.evaluation.comparison import Prediction, draw_metrics, tabulate_models
 from times_stats.evaluation.paired_differences import tabulate_pairs
@@ -22,6 +22,7 @@ from times_stats.pipeline.comparison_text import comparison_text
 from times_stats.pipeline.csv_files import write_csv
 from times_stats.resampling import assign_folds, spawn_rng
 from times_stats.rivals.marginal import NullModel
+from times_stats.rivals.nested_likelihood import added_value
 from times_stats.rivals.stage import StageModel
 from times_stats.staging.all_systems import SYSTEMS, stage_patients
 from times_stats.staging.clinical_columns import COLUMNS
@@ -54,6 +55,10 @@ class RiskComparison:
         alone, else the model subtracted), ``metric``, ``estimate``, ``lower``, ``upper``, ``se``,
         ``lower_simultaneous``, ``upper_simultaneous``, ``p_adjusted``, ``n_differences``, ``n``,
         ``events``. What a model does not have is not in it.
+    added : DataFrame
+        A row per risk of the file and stage: ``risk``, ``stage``, ``chi_squared``, ``df``,
+        ``p_value``, ``adequacy``, ``log_density_stage``, ``log_density_both``, ``difference``,
+        ``lower``, ``upper``, ``n``, ``events``; see `rivals.added_value`.
     flow : DataFrame
         ``step``, ``n_patients``, ``n_events``, ``reason``.
     notes : tuple of str
@@ -63,6 +68,7 @@ class RiskComparison:
     """
 
     table: pd.DataFrame
+    added: pd.DataFrame
     flow: pd.DataFrame
     notes: tuple[str, ...]
     text: str
@@ -91,7 +97,8 @@ def compare_risks(
     risk : path
         Table with ``patient_id`` and a column per prediction, named as in `tables.check_risks`.
     out : path
-        Folder to write to: ``comparison.csv``, ``flow.csv``, ``comparison.md``.
+        Folder to write to: ``comparison.csv``, ``added_value.csv``, ``flow.csv``,
+        ``comparison.md``.
     columns : sequence of str, optional
         Columns of the file to compare; all by default.
     seed : int, optional
@@ -141,8 +148,15 @@ def compare_risks(
     y = kept.loc[known]
     _check_events(y, str(risk))
     stages = stages.loc[known]
+    folds = assign_folds(
+        y.index.to_numpy(),
+        strata=(y["event"].astype(str) + " " + y["cohort"]).to_numpy(),
+        n_folds=settings.evaluate.n_folds,
+        n_repeats=settings.evaluate.n_repeats,
+        rng=spawn_rng(chosen, "comparison folds"),
+    )
     models = [
-        *_stage_predictions(y, stages, _grid(foreign, settings), settings, chosen),
+        *_stage_predictions(y, stages, _grid(foreign, settings), folds),
         *_foreign_predictions(foreign, known.to_numpy()),
     ]
     family = _family(list(stages.columns), list(foreign.risk.columns))
@@ -160,14 +174,15 @@ def compare_risks(
         except InputError as error:
             notes.append(f"cohort {cohort} is not compared on its own: {error.faults[0]}")
     table = pd.concat(tables, ignore_index=True)
-    text = comparison_text(table, flow, notes, settings, risks=list(foreign.risk.columns))
+    added = _added_values(compared, y, stages, folds, notes)
+    text = comparison_text(table, added, flow, notes, settings, risks=list(foreign.risk.columns))
     folder.mkdir(parents=True, exist_ok=True)
-    for name, frame in (("comparison", table), ("flow", flow)):
+    for name, frame in (("comparison", table), ("added_value", added), ("flow", flow)):
         with replacing(folder / f"{name}.csv") as part:
             write_csv(frame, part)
     with replacing(folder / "comparison.md") as part:
         part.write_text(text, encoding="utf-8")
-    return RiskComparison(table, flow, tuple(notes), text)
+    return RiskComparison(table, added, flow, tuple(notes), text)
 
 
 def _read_patients(path: Path) -> tuple[StudySettings, pd.DataFrame]:
@@ -279,16 +294,9 @@ def _strata(y: pd.DataFrame, settings: StudySettings) -> np.ndarray | None:
 
 
 def _stage_predictions(
-    y: pd.DataFrame, stages: pd.DataFrame, times: FloatArray, settings: StudySettings, seed: int
+    y: pd.DataFrame, stages: pd.DataFrame, times: FloatArray, folds: IntArray
 ) -> list[Prediction]:
     """Stages and the model without predictors; their curves are those of the training folds."""
-    folds: IntArray = assign_folds(
-        y.index.to_numpy(),
-        strata=(y["event"].astype(str) + " " + y["cohort"]).to_numpy(),
-        n_folds=settings.evaluate.n_folds,
-        n_repeats=settings.evaluate.n_repeats,
-        rng=spawn_rng(seed, "comparison folds"),
-    )
     names = [NULL, *stages.columns]
     survival = {name: np.full((*folds.shape, times.size), np.nan) for name in names}
     outcome = y[["time", "event"]]
@@ -308,7 +316,7 @@ def _stage_predictions(
     return [Prediction(name, ranks[name][None], survival[name]) for name in names]
 
 
-def _foreign_predictions(foreign: ForeignRisks, known: np.ndarray) -> list[Prediction]:
+def _foreign_predictions(foreign: ForeignRisks, known: BoolArray) -> list[Prediction]:
     predictions = []
     for name in foreign.risk.columns:
         risk = foreign.risk[name].to_numpy(dtype=np.float64)[known]
@@ -336,7 +344,7 @@ class _Comparison:
     settings: StudySettings
     seed: int
 
-    def tabulate(self, y: pd.DataFrame, member: np.ndarray, cohort: str) -> pd.DataFrame:
+    def tabulate(self, y: pd.DataFrame, member: BoolArray, cohort: str) -> pd.DataFrame:
         """Return the metrics of each model and the differences of the family."""
         at_horizon = int(np.flatnonzero(np.isclose(self.times, self.settings.horizon))[0])
         chosen = y.loc[member]
@@ -362,11 +370,72 @@ class _Comparison:
         order = [name for name in table.columns if name not in last] + last
         return table.loc[keep, order].reset_index(drop=True)
 
-    def _of(self, model: Prediction, member: np.ndarray, at_horizon: int) -> Prediction:
+    def _of(self, model: Prediction, member: BoolArray, at_horizon: int) -> Prediction:
         curves = None if model.survival is None else model.survival[:, member]
         predictor = None
         if curves is not None and not (model.name == NULL or len(curves) > 1):
-            event = 1.0 - curves[:, :, at_horizon]
-            if ((event > 0) & (event < 1)).all():
-                predictor = np.log(-np.log1p(-event))
+            predictor = _log_hazard(curves[:, :, at_horizon])
         return Prediction(model.name, model.risk[:, member], curves, predictor)
+
+
+def _log_hazard(survival: FloatArray) -> FloatArray | None:
+    """Complementary log-log of the event probability; None where it is not finite."""
+    if ((survival <= 0) | (survival >= 1)).any():
+        return None
+    return np.asarray(np.log(-np.log(survival)))
+
+
+_ADDED = (
+    *("risk", "stage", "chi_squared", "df", "p_value", "adequacy"),
+    *("log_density_stage", "log_density_both", "difference", "lower", "upper", "n", "events"),
+)
+
+
+def _added_values(
+    compared: _Comparison,
+    y: pd.DataFrame,
+    stages: pd.DataFrame,
+    folds: IntArray,
+    notes: list[str],
+) -> pd.DataFrame:
+    """Each stage against the stage and each risk of the file; cohorts stand in both models."""
+    cohorts = pd.get_dummies(y[["cohort"]], drop_first=True, dtype=float)
+    at_horizon = int(np.flatnonzero(np.isclose(compared.times, compared.settings.horizon))[0])
+    rows = []
+    for model in compared.models:
+        if model.name == NULL or model.name in stages.columns:
+            continue
+        score = None if model.survival is None else _log_hazard(model.survival[0, :, at_horizon])
+        for stage in stages.columns:
+            try:
+                found = added_value(
+                    y[["time", "event"]],
+                    stages[stage],
+                    model.risk[0] if score is None else score,
+                    folds=folds,
+                    covariates=cohorts,
+                    n_resamples=compared.settings.evaluate.n_resamples,
+                    rng=spawn_rng(compared.seed, "added value"),
+                )
+            except InputError as error:
+                notes.append(f"{model.name} is not added to {stage}: {error.faults[0]}")
+                continue
+            density = found.log_density
+            rows.append(
+                {
+                    "risk": model.name,
+                    "stage": stage,
+                    "chi_squared": found.chi_squared,
+                    "df": found.df,
+                    "p_value": found.p_value,
+                    "adequacy": found.adequacy,
+                    "log_density_stage": density.loc["stage", "estimate"],
+                    "log_density_both": density.loc["stage_and_score", "estimate"],
+                    "difference": density.loc["difference", "estimate"],
+                    "lower": density.loc["difference", "lower"],
+                    "upper": density.loc["difference", "upper"],
+                    "n": found.n,
+                    "events": found.events,
+                }
+            )
+    return pd.DataFrame(rows, columns=list(_ADDED))
