@@ -26,7 +26,7 @@ def differences(values):
 
 def test_five_equal_means_are_all_held_at_once():
     """Bootstrap draws of five equal estimates: the family errs in 5 %, single intervals oftener."""
-    n, errors, rejected, alone = 160, 0, 0, 0
+    n, errors, rejected, alone = 300, 0, 0, 0
     for k in range(n):
         rng = spawn_rng(3, "equal", k)
         estimate = rng.normal(size=5)
@@ -119,7 +119,8 @@ def test_pairs_need_two_models_and_a_level(study):
 
 
 # Patients that the first criterion asks for: tests of the R package pmsampsize 1.1.3
-# (tests/testthat/test_surv.R, 3.1 to 3.3) and the example of its manual, that of doi:10.1136/bmj.m441.
+# (tests/testthat/test_surv.R, 3.1 to 3.3) and the example of its manual, from
+# doi:10.1136/bmj.m441.
 # For the second those tests hold numbers of an earlier version, under a tolerance of 100 %.
 @pytest.mark.parametrize(
     ("n_parameters", "r_squared", "n"),
