@@ -16,7 +16,7 @@ import times_stats as ts
 from times_stats.evaluation import Prediction
 from times_stats.resampling import spawn_rng
 
-STUDIES, N, RISKS = 800, 100, 5
+STUDIES, N, RISKS = 600, 100, 5
 
 
 def one_study(number: int) -> tuple[bool, bool, bool]:

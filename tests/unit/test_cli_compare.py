@@ -144,6 +144,21 @@ def test_who_is_left_out_and_why_is_told(compared):
     assert value(compared.table, "noisy", "concordance_harrell", cohort="a", column="n") == 78
 
 
+def test_what_a_risk_adds_to_each_stage(compared):
+    added = compared.added
+    stages = ("tnm", "albi_grade_computed", "malbi_grade_computed")
+    assert list(zip(added["risk"], added["stage"], strict=True)) == [
+        (risk, stage) for risk in ("noisy", "true") for stage in stages
+    ]
+    true = added[added["risk"] == "true"]
+    assert (true["coefficient"] > 0).all()
+    assert (true["difference"] > 0).all()
+    assert (true["lower"] > 0).tolist() == [False, True, True]  # tnm is the hazard in three parts
+    assert (true["n"] == 87).all()
+    gain = added["log_density_both"] - added["log_density_stage"]
+    np.testing.assert_allclose(added["difference"], gain, atol=1e-12)
+
+
 def test_the_command_writes_and_prints(folder, compared, capsys):
     out = folder / "command"
     words = ["compare", str(folder / "study.toml"), "--risk", str(folder / "risks.csv")]

@@ -40,11 +40,13 @@ def test_likelihood_ratio_is_that_of_statsmodels():
     dummies = np.column_stack([stage == 1, stage == 2, cohort["b"]]).astype(float)
     models = phreg(outcome, dummies), phreg(outcome, np.column_stack([dummies, score]))
     alone, both = (model.fit(disp=0).llf for model in models)
+    slope = models[1].fit(disp=0).params[-1]
     empty = models[0].loglike(np.zeros(3))
     found = run(outcome, stage, 3 + 10 * score, covariates=cohort)
     assert found.chi_squared == pytest.approx(2 * (both - alone), abs=1e-6)
     assert found.adequacy == pytest.approx((alone - empty) / (both - empty), abs=1e-6)
     assert found.p_value < 1e-6
+    assert found.coefficient == pytest.approx(slope * score.std(), abs=1e-5)
     assert found.log_density.loc["difference", "lower"] > 0
 
 

@@ -57,8 +57,8 @@ class RiskComparison:
         ``events``. What a model does not have is not in it.
     added : DataFrame
         A row per risk of the file and stage: ``risk``, ``stage``, ``chi_squared``, ``df``,
-        ``p_value``, ``adequacy``, ``log_density_stage``, ``log_density_both``, ``difference``,
-        ``lower``, ``upper``, ``n``, ``events``; see `rivals.added_value`.
+        ``p_value``, ``coefficient``, ``adequacy``, ``log_density_stage``, ``log_density_both``,
+        ``difference``, ``lower``, ``upper``, ``n``, ``events``; see `rivals.added_value`.
     flow : DataFrame
         ``step``, ``n_patients``, ``n_events``, ``reason``.
     notes : tuple of str
@@ -386,7 +386,7 @@ def _log_hazard(survival: FloatArray) -> FloatArray | None:
 
 
 _ADDED = (
-    *("risk", "stage", "chi_squared", "df", "p_value", "adequacy"),
+    *("risk", "stage", "chi_squared", "df", "p_value", "coefficient", "adequacy"),
     *("log_density_stage", "log_density_both", "difference", "lower", "upper", "n", "events"),
 )
 
@@ -428,6 +428,7 @@ def _added_values(
                     "chi_squared": found.chi_squared,
                     "df": found.df,
                     "p_value": found.p_value,
+                    "coefficient": found.coefficient,
                     "adequacy": found.adequacy,
                     "log_density_stage": density.loc["stage", "estimate"],
                     "log_density_both": density.loc["stage_and_score", "estimate"],

@@ -30,7 +30,10 @@ class AddedValue:
     df : int
         Degrees of freedom: 1, the score enters as a straight line.
     p_value : float
-        Of the likelihood-ratio test, conditional on the score as given.
+        Of the likelihood-ratio test, two-sided, conditional on the score as given.
+    coefficient : float
+        Log hazard ratio per standard deviation of the score beside the stage; below 0, the score
+        runs against the outcome, and the test counts that as well.
     adequacy : float
         Share of the likelihood ratio of stage and score that the stage has alone; NaN where both
         have none.
@@ -46,6 +49,7 @@ class AddedValue:
     chi_squared: float
     df: int
     p_value: float
+    coefficient: float
     adequacy: float
     log_density: pd.DataFrame
     patients: pd.Series
@@ -103,8 +107,10 @@ def added_value(
     *Likelihood ratio.* Two Cox regressions (Efron ties, no penalty) on all patients; the score is
     that of the test fold, mean over repeats, where there are several. The test takes the score for
     a number that came with the patient. For an out-of-fold score it is **conditional**: the scores
-    depend on each other through shared training patients, and the p-value ignores how they were
-    made. The log density is the result; the test is what the literature reports.
+    depend on each other, and on the outcomes of other patients, through shared training patients,
+    and the p-value ignores it. Of scores that know nothing it finds too many significant
+    (``benchmarks/comparison/added_value_leak.py``), mostly with the sign against the outcome. The
+    log density is the result; the test is what the literature reports.
 
     *Log density.* In each training set both regressions are fitted, with the prior N(0, 2^2) on
     each coefficient and the score per training standard deviation; their baseline hazard is
@@ -112,7 +118,7 @@ def added_value(
     the same pieces for both. A test patient scores ``event log h(t) - H(t)``. Intervals are
     percentiles of a bootstrap of patients, conditional on the fitted models. A score of one column
     that was cross-fitted on these very patients leaks here: the score of a training patient was
-    learned with test patients, and an uninformative score then seems to add something.
+    learned with test patients, and a score that knows nothing then costs less than it should.
 
     The sum of log densities is a proper score; cross-validated partial likelihoods, of which this
     is the counterpart with a baseline, are due to Verweij and van Houwelingen (1993),
@@ -137,10 +143,9 @@ def added_value(
         raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
     rows = np.arange(len(table))
     own = np.mean([part[fold, rows] for part, fold in zip(scores, labels, strict=True)], axis=0)
-    empty, alone, both = (
-        _maximum(time, event, columns)
-        for columns in (base[:, :0], base, np.column_stack([base, _standardise(own, own)]))
-    )
+    empty, _ = _maximum(time, event, base[:, :0])
+    alone, _ = _maximum(time, event, base)
+    both, coefficients = _maximum(time, event, np.column_stack([base, _standardise(own, own)]))
     chi_squared = max(2.0 * (both - alone), 0.0)
     densities = np.zeros((len(table), 2))
     for repeat, fold_labels in enumerate(labels):
@@ -163,6 +168,7 @@ def added_value(
         chi_squared=chi_squared,
         df=1,
         p_value=float(chi2.sf(chi_squared, 1)),
+        coefficient=float(coefficients[-1]),
         adequacy=float((alone - empty) / (both - empty)) if both - empty > 1e-9 else np.nan,
         log_density=pd.DataFrame(
             {"estimate": mean, "lower": lower, "upper": upper},
@@ -226,14 +232,14 @@ def _standardise(values: FloatArray, reference: FloatArray) -> FloatArray:
     return np.asarray((values - reference.mean()) / sd)
 
 
-def _maximum(time: FloatArray, event: IntArray, columns: FloatArray) -> float:
-    """Largest log partial likelihood of a Cox regression without penalty."""
+def _maximum(time: FloatArray, event: IntArray, columns: FloatArray) -> tuple[float, FloatArray]:
+    """Return the largest log partial likelihood of a Cox regression without penalty, and where."""
     sets = build_risk_sets(time, event)
-    if columns.shape[1] == 0:
-        return efron_log_likelihood(sets, np.zeros(time.size))
-    ordered = columns[sets.order]
     none = np.zeros(columns.shape[1])
-    return maximise_penalised(sets, ordered, none, none).log_likelihood
+    if not none.size:
+        return efron_log_likelihood(sets, np.zeros(time.size)), none
+    fit = maximise_penalised(sets, columns[sets.order], none, none)
+    return fit.log_likelihood, fit.coefficients
 
 
 def _held_out_density(
