@@ -244,10 +244,7 @@ def _score(args: argparse.Namespace) -> None:
 def _compare(args: argparse.Namespace) -> None:
     from times_stats.pipeline.risk_comparison import compare_risks
 
-    with _Display(quiet=args.quiet).step("comparing"):
-        found = compare_risks(
-            args.study, args.risk, out=args.out, columns=args.columns, seed=args.seed
-        )
+    found = compare_risks(args.study, args.risk, out=args.out, columns=args.columns, seed=args.seed)
     if not args.quiet:
         print(f"{found.text}\n{len(found.table)} rows: {args.out / 'comparison.csv'}")
 

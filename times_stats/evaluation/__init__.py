@@ -36,6 +36,7 @@ _EXPORTS = {
     "Prediction": "times_stats.evaluation.comparison",
     "compare": "times_stats.evaluation.comparison",
     "compare_pairs": "times_stats.evaluation.paired_differences",
+    "compare_subgroups": "times_stats.evaluation.subgroups",
     "simultaneous_intervals": "times_stats.evaluation.paired_differences",
     "minimal_sample_size": "times_stats.evaluation.sample_size",
     "PredictionInstability": "times_stats.evaluation.instability",
