@@ -87,3 +87,12 @@ def test_bad_subgroups_are_refused(study, groups, said):
     outcome, models, _, options, _ = study
     with pytest.raises(InputError, match=said):
         compare_subgroups(outcome, models, groups, rng=spawn_rng(1), **options)
+
+
+def test_arrays_of_other_patients_are_refused(study):
+    outcome, models, groups, options, _ = study
+    short = Prediction("short", models[0].risk[:, :-1])
+    with pytest.raises(InputError, match=r"'short' has shape \(1, 119\): .*; strata have shape"):
+        compare_subgroups(
+            outcome, [*models, short], groups, strata=["a"], rng=spawn_rng(1), **options
+        )

@@ -101,6 +101,7 @@ def compare_subgroups(
     table = as_survival_table(outcome)
     _check_variables(subgroups, len(table))
     labels = None if strata is None else np.asarray(strata)
+    _check_lengths(predictions, labels, len(table))
     parts: list[pd.DataFrame] = []
     for variable in subgroups.columns:
         values = subgroups[variable]
@@ -134,6 +135,22 @@ def compare_subgroups(
     result = pd.concat(parts, ignore_index=True)
     last = result.pop("reason")
     return result.assign(p_heterogeneity=_heterogeneity(result), reason=last)
+
+
+def _check_lengths(predictions: Sequence[Prediction], strata: ArrayLike | None, n: int) -> None:
+    """Refuse arrays that cannot be split by patient; `compare` checks the rest."""
+    faults = Faults()
+    for model in predictions:
+        for name in ("risk", "survival", "linear_predictor"):
+            part = getattr(model, name)
+            if part is not None and (np.ndim(part) < 2 or np.shape(part)[1] != n):
+                faults.add(
+                    f"{name} of model '{model.name}' has shape {np.shape(part)}: give (n_repeats, "
+                    f"{n}, ...)"
+                )
+    if strata is not None and np.shape(strata) != (n,):
+        faults.add(f"strata have shape {np.shape(strata)}: give one for each of {n} patients")
+    faults.raise_if_any()
 
 
 def _of(model: Prediction, member: BoolArray) -> Prediction:
