@@ -19,7 +19,6 @@ from times_stats import __version__
 from times_stats.errors import InputError, NotBuiltError, TimesStatsError, TimesStatsWarning
 
 PLANNED = {
-    "compare": "anybody's risk score against the staging systems",
     "serve": "the calculator in a browser",
 }
 
@@ -91,6 +90,19 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser("audit", parents=[common], help="check a finished run for leakage")
     audit.add_argument("run", type=Path, help="folder of a finished run")
     audit.add_argument("--out", type=Path, help="CSV file to write; nothing is written otherwise")
+    compare = commands.add_parser(
+        "compare", parents=[common, fitting], help="anybody's risks against the stages of a study"
+    )
+    compare.add_argument("study", type=Path, help="study file (TOML)")
+    compare.add_argument(
+        "--risk",
+        required=True,
+        type=Path,
+        help="table with patient_id and a column per prediction: NAME is a risk (larger = earlier "
+        "event), NAME@24 the probability of the event by month 24",
+    )
+    compare.add_argument("--columns", nargs="+", metavar="NAME", help="read these columns only")
+    compare.add_argument("--out", required=True, type=Path, help="folder to write to")
     _add_simulate(
         commands.add_parser("simulate", parents=[common], help="a synthetic study with known truth")
     )
@@ -227,6 +239,14 @@ def _score(args: argparse.Namespace) -> None:
         print(f"{len(table)} patients scored: {args.out}")
 
 
+def _compare(args: argparse.Namespace) -> None:
+    from times_stats.pipeline.risk_comparison import compare_risks
+
+    found = compare_risks(args.study, args.risk, out=args.out, columns=args.columns, seed=args.seed)
+    if not args.quiet:
+        print(f"{found.text}\n{len(found.table)} rows: {args.out / 'comparison.csv'}")
+
+
 def _simulate(args: argparse.Namespace) -> None:
     from times_stats.pipeline.simulated_files import check_new_folder, write_simulated_study
     from times_stats.simulate import (
@@ -312,6 +332,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "features": _features,
         "stage": _stage,
         "score": _score,
+        "compare": _compare,
         "simulate": _simulate,
         "audit": _audit,
     }

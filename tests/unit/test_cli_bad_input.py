@@ -184,7 +184,7 @@ def test_unknown_command_and_missing_option_exit_2(capsys):
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["compare", "serve"])
+@pytest.mark.parametrize("command", ["serve"])
 def test_commands_of_later_parts_say_so(command, capsys):
     assert main([command, "--out", "x"]) == 2
     assert "not built yet" in capsys.readouterr().err

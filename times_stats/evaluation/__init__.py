@@ -35,6 +35,12 @@ _EXPORTS = {
     "log_density_score": "times_stats.evaluation.log_density",
     "Prediction": "times_stats.evaluation.comparison",
     "compare": "times_stats.evaluation.comparison",
+    "compare_pairs": "times_stats.evaluation.paired_differences",
+    "compare_subgroups": "times_stats.evaluation.subgroups",
+    "simultaneous_intervals": "times_stats.evaluation.paired_differences",
+    "minimal_sample_size": "times_stats.evaluation.sample_size",
+    "PredictionInstability": "times_stats.evaluation.instability",
+    "prediction_instability": "times_stats.evaluation.instability",
     "optimism": "times_stats.evaluation.apparent",
 }
 __all__ = [*_EXPORTS]

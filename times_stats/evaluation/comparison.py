@@ -17,7 +17,7 @@ from times_stats.evaluation.inputs import check_probabilities, check_times
 from times_stats.evaluation.resampled_metrics import ResampledMetrics
 from times_stats.resampling import bootstrap_weights, check_folds
 
-_MOST_UNDEFINED = 0.05  # share of resamples that may lack a metric before its interval is withheld
+MOST_UNDEFINED = 0.05  # share of resamples that may lack a metric before its interval is withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +157,99 @@ def compare(
     >>> table.set_index("metric")["estimate"].filter(like="harrell").round(3).to_dict()
     {'concordance_harrell': 0.154, 'concordance_harrell_within_folds': 0.5}
     """
+    check_level(confidence_level)
+    drawn = draw_metrics(
+        outcome,
+        predictions,
+        times=times,
+        horizon=horizon,
+        references=references,
+        null=null,
+        strata=strata,
+        folds=folds,
+        n_resamples=n_resamples,
+        rng=rng,
+    )
+    return tabulate_models(drawn, references=references, confidence_level=confidence_level)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetricDraws:
+    """Metrics of every model of a comparison, on the patients and on one set of resamples.
+
+    Attributes
+    ----------
+    values : dict of str to dict of str to ndarray, shape (1 + n_resamples,)
+        Model and metric to the estimate, followed by the value of each resample.
+    metrics : tuple of str
+        Names of the metrics, in the order of the table.
+    n, events : int
+        Patients and events.
+    """
+
+    values: dict[str, dict[str, FloatArray]]
+    metrics: tuple[str, ...]
+    n: int
+    events: int
+
+
+def draw_metrics(
+    outcome: pd.DataFrame,
+    predictions: Sequence[Prediction],
+    *,
+    times: ArrayLike,
+    horizon: float,
+    references: Sequence[str] = (),
+    null: str | None = None,
+    strata: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> MetricDraws:
+    """Check predictions and compute every metric of each on the same resamples.
+
+    Parameters and errors are those of `compare`.
+
+    Parameters
+    ----------
+    outcome : DataFrame
+        Outcome, one row per patient.
+    predictions : sequence of Prediction
+        Models.
+    times : array-like, shape (n_times,)
+        Evaluation times.
+    horizon : float
+        One of them.
+    references : sequence of str
+        Names that must be those of models.
+    null : str, optional
+        Model without predictors.
+    strata : array-like, shape (n,), optional
+        Strata of the censoring distribution.
+    folds : array-like of int, shape (n_repeats, n), optional
+        Test fold of each patient.
+    n_resamples : int
+        Number of resamples.
+    rng : numpy.random.Generator
+        Source of the resamples.
+
+    Returns
+    -------
+    MetricDraws
+
+    Examples
+    --------
+    >>> outcome = pd.DataFrame({"time": [1, 2, 3, 4], "event": [1, 1, 1, 0]})
+    >>> drawn = draw_metrics(outcome, [Prediction("a", np.array([[4.0, 3, 1, 2]]))], times=[3],
+    ...                      horizon=3, n_resamples=9, rng=np.random.default_rng(1))
+    >>> drawn.values["a"]["concordance_harrell"].shape, drawn.events
+    ((10,), 3)
+    """
     table = as_survival_table(outcome)
     grid = check_times(times)
     at_horizon = np.flatnonzero(np.isclose(grid, horizon, rtol=0, atol=1e-9))
     if at_horizon.size == 0:
         raise InputError(f"horizon {horizon:g} is not one of the times: add it to times")
-    if not 0 < confidence_level < 1:
-        raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
     models = _check_predictions(predictions, [str(k) for k in table.index], grid.size)
     _check_names(models, references, null)
     tested = None if folds is None else check_folds(folds, table.index)
@@ -190,27 +276,82 @@ def compare(
         for values in draws.values():
             with np.errstate(divide="ignore", invalid="ignore"):
                 values["ipa_horizon"] = 1 - values["brier_horizon"] / baseline
+    return MetricDraws(draws, metrics.names, len(table), int(table["event"].sum()))
+
+
+def tabulate_models(
+    drawn: MetricDraws, *, references: Sequence[str] = (), confidence_level: float
+) -> pd.DataFrame:
+    """Return the table of `compare` from draws.
+
+    Parameters
+    ----------
+    drawn : MetricDraws
+        From `draw_metrics`.
+    references : sequence of str
+        Models to subtract from every other model.
+    confidence_level : float
+        Level of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        As `compare`.
+    """
+    draws = drawn.values
     records = [
         {
             "model": model,
             "reference": reference,
             "metric": metric,
-            **_summary(difference, confidence_level),
+            **summarise_draws(difference, confidence_level),
         }
         for reference in ("", *references)
         for model in draws
         if model != reference
-        for metric in metrics.names
+        for metric in drawn.metrics
         for difference in [draws[model][metric] - (draws[reference][metric] if reference else 0.0)]
     ]
     result = pd.DataFrame.from_records(records)
-    return result.assign(n=len(table), events=int(table["event"].sum()))
+    return result.assign(n=drawn.n, events=drawn.events)
 
 
-def _summary(values: FloatArray, confidence_level: float) -> dict[str, float]:
+def check_level(confidence_level: float) -> None:
+    """Refuse a level of intervals outside (0, 1).
+
+    Parameters
+    ----------
+    confidence_level : float
+        Level to check.
+
+    Raises
+    ------
+    InputError
+        If it is not inside (0, 1).
+    """
+    if not 0 < confidence_level < 1:
+        raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
+
+
+def summarise_draws(values: FloatArray, confidence_level: float) -> dict[str, float]:
+    """Return the estimate with its percentile interval and standard error.
+
+    Parameters
+    ----------
+    values : ndarray, shape (1 + n_resamples,)
+        Estimate, then one value per resample.
+    confidence_level : float
+        Level of the interval.
+
+    Returns
+    -------
+    dict of str to float
+        ``estimate``, ``lower``, ``upper``, ``se``; the last three are NaN where more than 5 % of
+        the resamples are.
+    """
     estimate, resampled = float(values[0]), values[1:]
     defined = resampled[np.isfinite(resampled)]
-    if np.isnan(estimate) or defined.size < max(2, (1 - _MOST_UNDEFINED) * resampled.size):
+    if np.isnan(estimate) or defined.size < max(2, (1 - MOST_UNDEFINED) * resampled.size):
         return {"estimate": estimate, "lower": np.nan, "upper": np.nan, "se": np.nan}
     tail = (1 - confidence_level) / 2
     lower, upper = np.quantile(defined, [tail, 1 - tail])

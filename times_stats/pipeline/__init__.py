@@ -9,6 +9,8 @@ _EXPORTS = {
     "run_demo": "times_stats.pipeline.demonstration",
     "RunResult": "times_stats.pipeline.analysis",
     "apply_saved_model": "times_stats.pipeline.application",
+    "compare_risks": "times_stats.pipeline.risk_comparison",
+    "RiskComparison": "times_stats.pipeline.risk_comparison",
     "FrontSweep": "times_stats.pipeline.front_sweep",
     "sweep_front": "times_stats.pipeline.front_sweep",
     "write_features": "times_stats.pipeline.cell_features",

@@ -8,6 +8,8 @@ _EXPORTS = {
     "RidgeCox": "times_stats.rivals.cox",
     "StageModel": "times_stats.rivals.stage",
     "NullModel": "times_stats.rivals.marginal",
+    "AddedValue": "times_stats.rivals.nested_likelihood",
+    "added_value": "times_stats.rivals.nested_likelihood",
     "hazard_ratios": "times_stats.rivals.hazard_scale",
 }
 __all__ = [*_EXPORTS]

@@ -31,6 +31,8 @@ _EXPORTS = {
     "outcome": "times_stats.tables.study",
     "check_patients": "times_stats.tables.patients",
     "check_measurements": "times_stats.tables.measurements",
+    "check_risks": "times_stats.tables.risk_files",
+    "ForeignRisks": "times_stats.tables.risk_files",
     "read_table": "times_stats.tables.readers.formats",
 }
 __all__ = [*_EXPORTS]

@@ -249,7 +249,7 @@ _PLANNED_KEYS = {
     ("survival", "n_basis"): ("a chosen number of basis functions", "remove the key"),
     ("patients", "format"): ("other formats", "save the table as csv or parquet"),
     ("measurements", "format"): ("other formats", "save the table as csv or parquet"),
-    ("compare", "risk"): ("a foreign risk score", "remove the key"),
+    ("compare", "risk"): ("a risk in the study file", "give it to times-stats compare --risk"),
 }
 
 
