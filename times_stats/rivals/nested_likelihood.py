@@ -109,8 +109,8 @@ def added_value(
     a number that came with the patient. For an out-of-fold score it is **conditional**: the scores
     depend on each other, and on the outcomes of other patients, through shared training patients,
     and the p-value ignores it. Of scores that know nothing it finds too many significant
-    (``benchmarks/comparison/added_value_leak.py``), mostly with the sign against the outcome. The
-    log density is the result; the test is what the literature reports.
+    (``benchmarks/comparison/added_value_leak.py``). The log density is the result; the test is what
+    the literature reports.
 
     *Log density.* In each training set both regressions are fitted, with the prior N(0, 2^2) on
     each coefficient and the score per training standard deviation; their baseline hazard is
