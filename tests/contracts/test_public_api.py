@@ -20,7 +20,6 @@ from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import validate
 
 import times_stats as ts
-from times_stats.errors import NotBuiltError
 
 PACKAGE = Path(ts.__file__).parent
 
@@ -102,7 +101,6 @@ BUILT = [
     "regions.signed_distance",
     "datasets.load_lung_vectra",
 ]
-PLANNED: list[str] = []
 
 # A docstring names everything that goes in and what comes out; the rest of numpydoc is taste.
 DOCSTRING_FAULTS = {
@@ -182,26 +180,6 @@ def test_lazy_subpackages_stay_light_until_a_name_is_used():
 @pytest.mark.parametrize("name", BUILT)
 def test_designed_name_exists(name):
     assert callable(resolve(name))
-    assert not getattr(resolve(name), "__doc__", "").startswith("Not built yet")
-
-
-@pytest.mark.parametrize("name", PLANNED)
-def test_planned_name_says_it_is_not_built(name):
-    planned = resolve(name)
-    with pytest.raises(NotBuiltError, match=rf"{name} is not built yet .*CHANGELOG"):
-        planned()
-
-
-def test_no_name_is_planned_but_those_of_the_design():
-    """A planned name is a promise to users; each stands in the design."""
-    found = set()
-    for name in ts.__all__:
-        package = getattr(ts, name)
-        look_up = getattr(package, "__getattr__", None)
-        if isinstance(package, types.ModuleType) and look_up is not None:
-            cells = dict(zip(look_up.__code__.co_freevars, look_up.__closure__, strict=True))
-            found |= {f"{name}.{later}" for later in cells["later"].cell_contents}
-    assert found == set(PLANNED)
 
 
 # Sums that evaluation and rivals share; nothing a user calls.
