@@ -6,8 +6,8 @@ two regions. The first half of the 1,000 and of the 400 is fitted by the graph, 
 kernel, which knows no other option. Truths come from the shipped
 priors; a study is known by its number and the seed 1. Studies with fewer than five events are left
 out; a fit that misses its gate is drawn again with twice the draws, and counted; if it misses the
-gate again, it is ranked all the same and counted as failed. Ranks are appended to one CSV
-file a cell, so that a run that was stopped goes on.
+gate again, its first draws are ranked all the same and it is counted as failed. Ranks are appended
+to one CSV file a cell, so that a run that was stopped goes on.
 
 Run: python benchmarks/calibration/sbc.py [CELL ...] > benchmarks/calibration/sbc.txt
 """

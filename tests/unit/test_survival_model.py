@@ -485,3 +485,11 @@ def test_both_forms_name_the_same_effects(pairs):
         np.testing.assert_allclose(named["beta"], beta, atol=1e-12)
         np.testing.assert_allclose(named["effect"], effect, atol=1e-12)
         np.testing.assert_allclose(named["cohort_effect"], 0.7 * cohort_raw, atol=1e-12)
+        np.testing.assert_allclose(named["intercept"], level, atol=1e-12)
+    # Where evidence is uncertain the level is that at its centre.
+    centre = np.linspace(-1.0, 2.0, len(columns))
+    arrays |= {"z_centre": centre, "prior": np.r_[np.zeros(4), -0.7, np.zeros(5)]}
+    named = name_posterior(
+        fixed | latent, SurvivalSpec(), columns, design, 3, arrays, ("a", "b", "c")
+    )
+    np.testing.assert_allclose(named["intercept"], level - beta @ centre - 0.7, atol=1e-12)

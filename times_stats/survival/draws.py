@@ -118,7 +118,11 @@ def name_posterior(
         found.coords["cohort"] = np.array(cohorts, dtype=str)
     if len(columns):
         _name_slopes(found, draws, len(columns), design, centred)
-    shift = found.values["beta"][1] @ arrays["z_centre"] if "z_centre" in arrays else 0.0
+    shift = (
+        found.values["beta"][1] @ arrays["z_centre"]
+        if "z_centre" in arrays and len(columns)
+        else 0.0
+    )
     found.add("intercept", draws["level"] - shift + arrays["prior"][4])
     _name_cohort_effects(found, draws, spec, centred, len(cohorts))
     _name_covariates(found, draws, spec, centred, len(cohorts))

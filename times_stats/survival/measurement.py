@@ -14,7 +14,8 @@ from times_stats.errors import InputError
 
 POPULATION_PRIOR = np.float64(0.5)  # a bare 0.5 would be single precision in the graph
 """Prior sd of the mean of the true evidence, and half-normal scale of its sd: log-hazard units,
-about 0 because evidence holds no base value, and of the size of the spread it usually has."""
+about 0 because evidence holds no base value; an sd of 1 in one region would be a hazard ratio of
+2.7 per sd."""
 _GRID = np.linspace(-6.0, 6.0, 121)  # standard deviations of the product of two normal densities
 
 

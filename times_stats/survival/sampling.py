@@ -195,8 +195,8 @@ def fit_survival(
         normal in the population, and the measured one is off by a t distribution with one degree
         of freedom less than there are tiles. Missing evidence is drawn from the population. Where
         the standard error is 0 or missing, the evidence is taken as exact. The population has a
-        Normal(0, 1) mean and a half-normal(1) sd in each column, all cohorts together: evidence in
-        log hazards, or values standardised within cohorts.
+        Normal(0, 1/2) mean and a half-normal(1/2) sd in each column, all cohorts together: evidence
+        in log hazards. Bring other values to such a scale first.
     seed : int
         Same seed, same draws, whatever `cores`.
     compiled : CompiledSurvival, optional
