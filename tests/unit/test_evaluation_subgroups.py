@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2
 
 from times_stats.errors import InputError
-from times_stats.evaluation import Prediction, compare_subgroups, concordance_harrell
+from times_stats.evaluation import Prediction, compare, compare_subgroups, concordance_harrell
 from times_stats.resampling import spawn_rng
 
 N = 120
@@ -72,6 +72,25 @@ def test_a_subgroup_not_followed_to_the_horizon_is_listed(study):
     assert table["level"].value_counts()["a"] == 1
     assert "follow" in table.loc[table["level"] == "a", "reason"].item()
     assert table.loc[table["level"] == "b", "estimate"].notna().all()
+
+
+def test_competing_events_are_those_of_the_subgroup(study):
+    """With ``cause`` a subgroup is what `compare` makes of its patients, and not what it was."""
+    outcome, models, groups, options, _ = study
+    cause = np.where(np.arange(N) % 3 == 0, 2, 1)
+    competing = outcome.assign(event=(cause == 1).astype(int), cause=cause)
+    rng = spawn_rng(1)
+    table = compare_subgroups(competing, models, groups[["half"]], rng=rng, **options)
+    member = (groups["half"] == "a").to_numpy()
+    own = [Prediction(model.name, model.risk[:, member]) for model in models]
+    alone = compare(competing.loc[member], own, rng=spawn_rng(1), **options)
+    shown = table[table["level"] == "a"].set_index(["model", "reference", "metric"])["estimate"]
+    expected = alone.set_index(["model", "reference", "metric"])["estimate"].dropna()
+    pd.testing.assert_series_equal(shown, expected)
+    without = competing.drop(columns="cause").loc[member]
+    uno = ("new", "", "concordance_uno")
+    other = compare(without, own, rng=spawn_rng(1), **options)
+    assert abs(shown[uno] - other.set_index(expected.index.names)["estimate"][uno]) > 1e-3
 
 
 @pytest.mark.parametrize(

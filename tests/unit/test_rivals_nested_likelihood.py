@@ -118,3 +118,12 @@ def test_bad_input_is_refused(change, said):
     given = {"stage": stage, "score": score} | change
     with pytest.raises(InputError, match=said):
         run(outcome, given.pop("stage"), given.pop("score"), **given)
+
+
+def test_competing_events_are_refused():
+    outcome, stage, score = simulated(60)
+    cause = outcome["event"].copy()
+    assert run(outcome.assign(cause=cause), stage, score).events == outcome["event"].sum()
+    cause.iloc[int(np.flatnonzero(cause == 0)[0])] = 2
+    with pytest.raises(InputError, match=r"cause 2.*leave 'cause' out"):
+        run(outcome.assign(cause=cause), stage, score)

@@ -40,7 +40,8 @@ def compare_subgroups(
     Parameters
     ----------
     outcome : DataFrame
-        Outcome with the columns ``time`` (months) and ``event``, one row per patient.
+        Outcome with the columns ``time`` (months) and ``event``, one row per patient. With
+        ``cause`` the measures are those for competing events, as in `compare`.
     predictions : sequence of Prediction
         Models, patients in the order of `outcome`.
     subgroups : DataFrame, shape (n, n_variables)
@@ -114,7 +115,7 @@ def compare_subgroups(
             else:
                 try:
                     drawn = draw_metrics(
-                        table.loc[member, ["time", "event"]],
+                        table.loc[member],
                         [_of(model, member) for model in predictions],
                         times=times,
                         horizon=horizon,

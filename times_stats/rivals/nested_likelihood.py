@@ -73,7 +73,8 @@ def added_value(
     Parameters
     ----------
     outcome : DataFrame
-        Indexed by ``patient_id``, columns ``time`` (months) and ``event``.
+        Indexed by ``patient_id``, columns ``time`` (months) and ``event``. A ``cause`` of 2 is
+        refused: both measures are of one hazard, and know no competing event.
     stage : Series of categorical, shape (n,)
         Stage of each patient, in the order of `outcome`, none missing; each stage has a hazard of
         its own.
@@ -100,7 +101,8 @@ def added_value(
     Raises
     ------
     InputError
-        If inputs do not match, a value is missing, or the score is the same for every patient.
+        If inputs do not match, a value is missing, the score is the same for every patient, or the
+        outcome has competing events.
 
     Notes
     -----
@@ -135,6 +137,7 @@ def added_value(
     (True, True)
     """
     table = as_survival_table(outcome)
+    _refuse_competing(table)
     labels = check_folds(folds, table.index)
     base = _base_columns(stage, covariates, table)
     scores = _check_score(score, labels, table)
@@ -178,6 +181,16 @@ def added_value(
         n=len(table),
         events=int(event.sum()),
     )
+
+
+def _refuse_competing(table: pd.DataFrame) -> None:
+    """Refuse competing events, which neither measure knows."""
+    if "cause" in table and (competing := table["cause"].to_numpy() == 2).any():
+        raise InputError(
+            f"the outcome has competing events (cause 2), of patient "
+            f"{name_rows(table.index[competing])}, and added_value compares models of one hazard: "
+            "leave 'cause' out, and they end follow-up"
+        )
 
 
 def _base_columns(
