@@ -332,6 +332,58 @@ def _add_rows(faults: Faults, wrong: np.ndarray, what: str, remedy: str) -> None
         faults.add(f"{what} in row {name_rows(np.flatnonzero(wrong))}: {remedy}")
 
 
+def check_same_patients(values: object, patients: pd.Index, *, name: str) -> None:
+    """Refuse values whose index names other patients, or the same in another order.
+
+    Values without an index, or with the one that pandas gives unasked, are taken by position.
+
+    Parameters
+    ----------
+    values : object
+        Series or DataFrame with a row per patient; anything else carries no names.
+    patients : Index
+        Index of the outcome.
+    name : str
+        Name of the argument in messages.
+
+    Raises
+    ------
+    InputError
+        If both name patients, and differently.
+
+    Examples
+    --------
+    >>> patients = pd.Index(["a", "b"])
+    >>> check_same_patients(pd.Series([1, 2]), patients, name="stage")
+    >>> check_same_patients(pd.Series([1, 2], index=["b", "a"]), patients, name="stage")
+    Traceback (most recent call last):
+    ...
+    times_stats.errors.InputError: stage has the outcome's patients in another order: ...
+    """
+    if not isinstance(values, pd.Series | pd.DataFrame) or len(values.index) != len(patients):
+        return  # lengths are checked, and named, by the caller
+    # As text, since a file read twice may hold the same names as text and as numbers.
+    given, wanted = values.index.astype(str), patients.astype(str)
+    if given.equals(wanted):
+        return
+    other = ~given.isin(wanted)
+    if not other.any() and not (~wanted.isin(given)).any():
+        raise InputError(
+            f"{name} has the outcome's patients in another order: reorder it by the outcome's "
+            "index, or give its values alone where they are in order"
+        )
+    if not (_is_unasked(values.index) or _is_unasked(patients)):
+        raise InputError(
+            f"{name} is indexed by other patients than the outcome, "
+            f"{name_rows(given[other])} among them: give it for the outcome's patients, in order"
+        )
+
+
+def _is_unasked(index: pd.Index) -> bool:
+    """Whether pandas numbered the rows, since nobody named them."""
+    return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
+
+
 def check_points(points: object, *, name: str = "points") -> FloatArray:
     """Return points of the plane as a clean array.
 

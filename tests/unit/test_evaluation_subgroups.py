@@ -108,6 +108,20 @@ def test_bad_subgroups_are_refused(study, groups, said):
         compare_subgroups(outcome, models, groups, rng=spawn_rng(1), **options)
 
 
+def test_subgroups_of_other_patients_are_refused(study):
+    outcome, models, groups, options, table = study
+    named = outcome.set_axis([f"p{k}" for k in range(N)])
+    own = groups.set_axis(named.index)
+    same = compare_subgroups(named, models, own, rng=spawn_rng(1), **options)
+    pd.testing.assert_frame_equal(same, table)
+    with pytest.raises(InputError, match="subgroups has the outcome's patients in another order"):
+        compare_subgroups(named, models, own[::-1], rng=spawn_rng(1), **options)
+    with pytest.raises(InputError, match="strata has the outcome's patients in another order"):
+        compare_subgroups(
+            named, models, own, strata=own["half"][::-1], rng=spawn_rng(1), **options
+        )
+
+
 def test_arrays_of_other_patients_are_refused(study):
     outcome, models, groups, options, _ = study
     short = Prediction("short", models[0].risk[:, :-1])

@@ -127,3 +127,25 @@ def test_competing_events_are_refused():
     cause.iloc[int(np.flatnonzero(cause == 0)[0])] = 2
     with pytest.raises(InputError, match=r"cause 2.*leave 'cause' out"):
         run(outcome.assign(cause=cause), stage, score)
+
+
+def test_patients_in_another_order_are_refused():
+    outcome, stage, score = simulated(60)
+    named = pd.Series(score, index=outcome.index)
+    expected = run(outcome, stage, score).chi_squared
+    assert run(outcome, stage, named).chi_squared == expected
+    assert run(outcome, stage.reset_index(drop=True), score).chi_squared == expected
+    unnamed = outcome.reset_index(drop=True)
+    assert run(unnamed, stage, score).chi_squared == expected
+    for given in (
+        {"stage": stage[::-1], "score": score},
+        {"stage": stage, "score": named[::-1]},
+        {"stage": stage, "score": score, "covariates": named[::-1].to_frame()},
+    ):
+        with pytest.raises(InputError, match="patients in another order: reorder it"):
+            run(outcome, **given)
+    with pytest.raises(InputError, match="stage has the outcome's patients in another order"):
+        run(unnamed, stage.reset_index(drop=True)[::-1], score)
+    other = stage.rename({"p3": "x3"})
+    with pytest.raises(InputError, match="stage is indexed by other patients .* x3 among them"):
+        run(outcome, other, score)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from times_stats._checks import Faults, as_survival_table
+from times_stats._checks import Faults, as_survival_table, check_same_patients
 from times_stats._typing import BoolArray, FloatArray
 from times_stats.errors import InputError
 from times_stats.evaluation.comparison import (
@@ -101,6 +101,8 @@ def compare_subgroups(
     check_level(confidence_level)
     table = as_survival_table(outcome)
     _check_variables(subgroups, len(table))
+    check_same_patients(subgroups, table.index, name="subgroups")
+    check_same_patients(strata, table.index, name="strata")
     labels = None if strata is None else np.asarray(strata)
     _check_lengths(predictions, labels, len(table))
     parts: list[pd.DataFrame] = []

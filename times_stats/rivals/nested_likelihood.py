@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from times_stats._checks import as_survival_table, name_rows
+from times_stats._checks import as_survival_table, check_same_patients, name_rows
 from times_stats._typing import FloatArray, IntArray
 from times_stats.errors import InputError
 from times_stats.partial_likelihood import build_risk_sets, efron_log_likelihood
@@ -76,7 +76,8 @@ def added_value(
         Indexed by ``patient_id``, columns ``time`` (months) and ``event``. A ``cause`` of 2 is
         refused: both measures are of one hazard, and know no competing event.
     stage : Series of categorical, shape (n,)
-        Stage of each patient, in the order of `outcome`, none missing; each stage has a hazard of
+        Stage of each patient, in the order of `outcome` (where both name patients, the names must
+        agree), none missing; each stage has a hazard of
         its own.
     score : array-like, shape (n,) or (n_repeats, n_folds, n)
         Log-hazard, or another number that a log-hazard may be proportional to. One column where the
@@ -139,6 +140,8 @@ def added_value(
     table = as_survival_table(outcome)
     _refuse_competing(table)
     labels = check_folds(folds, table.index)
+    for name, given in (("stage", stage), ("score", score), ("covariates", covariates)):
+        check_same_patients(given, table.index, name=name)
     base = _base_columns(stage, covariates, table)
     scores = _check_score(score, labels, table)
     time, event = table["time"].to_numpy(), table["event"].to_numpy()
