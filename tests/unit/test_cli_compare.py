@@ -241,3 +241,53 @@ def test_a_second_probability_at_a_month_is_refused():
     table = pd.DataFrame({"patient_id": ["a", "b"], "s@12": [0.1, 0.2], "s@12.0": [0.1, 0.3]})
     with pytest.raises(ValueError, match=r"'s@12\.0' gives a second probability at 12"):
         check_risks(table, patient_ids=["a", "b"], horizon=12)
+
+
+def changed(folder, tmp_path, risks=None, *, patients=None, study=STUDY):
+    """Compare the same study with other risks, patients or settings."""
+    table = pd.read_csv(folder / "patients.csv", dtype={"patient_id": str})
+    (patients(table) if patients else table).to_csv(tmp_path / "patients.csv", index=False)
+    (tmp_path / "study.toml").write_text(study)
+    given = pd.read_csv(folder / "risks.csv", dtype={"patient_id": str})
+    (risks(given) if risks else given).to_csv(tmp_path / "risks.csv", index=False)
+    return compare_risks(tmp_path / "study.toml", tmp_path / "risks.csv", out=tmp_path / "out")
+
+
+def test_a_probability_of_1_is_moved_inside_and_noted(folder, compared, tmp_path):
+    """The added score stays the probability, whatever column NAME holds."""
+
+    def certain(risks):
+        top = risks["true@12"].idxmax()
+        risks.loc[top, "true@12"] = 1.0
+        return risks.assign(true=-risks["noisy"])
+
+    found = changed(folder, tmp_path, certain)
+    assert [note for note in found.notes if "true@12 is 0 or 1 for 1 of 87 patients" in note]
+    assert not any("0 or 1" in note for note in compared.notes)
+    both = [x.added[(x.added["risk"] == "true")]["chi_squared"] for x in (compared, found)]
+    np.testing.assert_allclose(both[1], both[0], rtol=0.1)  # one patient of 87 has moved
+    assert value(found.table, "true", "calibration_slope") == pytest.approx(
+        value(compared.table, "true", "calibration_slope"), abs=0.15
+    )
+    assert value(found.table, "true", "concordance_harrell") == pytest.approx(
+        1 - value(compared.table, "noisy", "concordance_harrell")
+    )  # column `true` ranks
+
+
+def test_certainties_alone_have_no_slope(folder, tmp_path):
+    def certain(risks):
+        sure = (risks["true@12"] > 0.5).astype(float)
+        return risks.assign(**{"true@6": 0.0, "true@12": sure, "true": risks["noisy"]})
+
+    found = changed(folder, tmp_path, certain)
+    assert [note for note in found.notes if "true@12 is 0 or 1 for every patient" in note]
+    assert "calibration_slope" not in set(found.table.loc[found.table["model"] == "true", "metric"])
+    noisy, true = (found.added[found.added["risk"] == name] for name in ("noisy", "true"))
+    np.testing.assert_allclose(noisy["chi_squared"], true["chi_squared"])
+
+
+@pytest.mark.parametrize("n_repeats", [1, 2])
+def test_a_stage_has_no_slope_however_many_repeats(folder, tmp_path, n_repeats):
+    study = STUDY.replace("n_repeats = 1", f"n_repeats = {n_repeats}")
+    table = changed(folder, tmp_path, study=study).table
+    assert set(table.loc[table["metric"] == "calibration_slope", "model"]) == {"true"}

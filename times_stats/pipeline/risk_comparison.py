@@ -28,7 +28,7 @@ from times_stats.staging.all_systems import SYSTEMS, stage_patients
 from times_stats.staging.clinical_columns import COLUMNS
 from times_stats.staging.recorded import read_recorded_stage
 from times_stats.tables.readers.formats import read_table
-from times_stats.tables.risk_files import ForeignRisks, check_risks
+from times_stats.tables.risk_files import AT, ForeignRisks, check_risks
 from times_stats.tables.settings import StudySettings, check_settings
 from times_stats.tables.study import check_horizon, check_tables, present_table
 from times_stats.tables.study_files import parse_study_file, read_named_table
@@ -119,7 +119,10 @@ def compare_risks(
     with ``_computed``, where it is known for nine patients in ten and takes two values at least.
     The family of simultaneous intervals are the differences that have a risk of the file in them.
     The calibration slope is that of the complementary log-log of the event probability at the
-    horizon; a risk without probabilities has none.
+    horizon; a risk without probabilities has none, and a stage has none, since each fold has its
+    own. Of a model with both, ``NAME@horizon``, as its complementary log-log, is what is added to
+    the stages, and ``NAME`` what ranks patients. A probability of 0 or 1 is moved inside for both,
+    and noted.
 
     Examples
     --------
@@ -157,7 +160,7 @@ def compare_risks(
     )
     models = [
         *_stage_predictions(y, stages, _grid(foreign, settings), folds),
-        *_foreign_predictions(foreign, known.to_numpy()),
+        *_foreign_predictions(foreign, known.to_numpy(), settings.horizon, notes),
     ]
     family = _family(list(stages.columns), list(foreign.risk.columns))
     compared = _Comparison(models, family, _grid(foreign, settings), settings, chosen)
@@ -316,7 +319,10 @@ def _stage_predictions(
     return [Prediction(name, ranks[name][None], survival[name]) for name in names]
 
 
-def _foreign_predictions(foreign: ForeignRisks, known: BoolArray) -> list[Prediction]:
+def _foreign_predictions(
+    foreign: ForeignRisks, known: BoolArray, horizon: float, notes: list[str]
+) -> list[Prediction]:
+    """Risks of the file; those with probabilities have a log-hazard too, the stages never."""
     predictions = []
     for name in foreign.risk.columns:
         risk = foreign.risk[name].to_numpy(dtype=np.float64)[known]
@@ -324,7 +330,23 @@ def _foreign_predictions(foreign: ForeignRisks, known: BoolArray) -> list[Predic
         if curves is None:
             predictions.append(Prediction(name, risk[None]))
         else:
-            predictions.append(Prediction(name, risk[None], curves[known][None]))
+            at_horizon = int(np.flatnonzero(np.isclose(foreign.times, horizon))[0])
+            free = curves[known]
+            predictor, n_ends = _log_hazard(free[:, at_horizon])
+            column = f"{name}{AT}{horizon:g}"
+            if predictor is None:
+                notes.append(
+                    f"{column} is 0 or 1 for every patient: it has no calibration slope, and "
+                    f"{name} is added to the stages as it is"
+                )
+            elif n_ends:
+                notes.append(
+                    f"{column} is 0 or 1 for {n_ends} of {len(free)} patients: for the calibration "
+                    "slope and the added value these stand half as far from 0 or 1 as the nearest "
+                    "other patient; give more digits where there are some"
+                )
+            linear = None if predictor is None else predictor[None]
+            predictions.append(Prediction(name, risk[None], free[None], linear))
     return predictions
 
 
@@ -346,11 +368,10 @@ class _Comparison:
 
     def tabulate(self, y: pd.DataFrame, member: BoolArray, cohort: str) -> pd.DataFrame:
         """Return the metrics of each model and the differences of the family."""
-        at_horizon = int(np.flatnonzero(np.isclose(self.times, self.settings.horizon))[0])
         chosen = y.loc[member]
         drawn = draw_metrics(
             chosen[["time", "event"]],
-            [self._of(model, member, at_horizon) for model in self.models],
+            [_of(model, member) for model in self.models],
             times=self.times,
             horizon=self.settings.horizon,
             null=NULL,
@@ -370,19 +391,26 @@ class _Comparison:
         order = [name for name in table.columns if name not in last] + last
         return table.loc[keep, order].reset_index(drop=True)
 
-    def _of(self, model: Prediction, member: BoolArray, at_horizon: int) -> Prediction:
-        curves = None if model.survival is None else model.survival[:, member]
-        predictor = None
-        if curves is not None and not (model.name == NULL or len(curves) > 1):
-            predictor = _log_hazard(curves[:, :, at_horizon])
-        return Prediction(model.name, model.risk[:, member], curves, predictor)
+
+def _of(model: Prediction, member: BoolArray) -> Prediction:
+    curves = None if model.survival is None else model.survival[:, member]
+    predictor = None if model.linear_predictor is None else model.linear_predictor[:, member]
+    return Prediction(model.name, model.risk[:, member], curves, predictor)
 
 
-def _log_hazard(survival: FloatArray) -> FloatArray | None:
-    """Complementary log-log of the event probability; None where it is not finite."""
-    if ((survival <= 0) | (survival >= 1)).any():
-        return None
-    return np.asarray(np.log(-np.log(survival)))
+def _log_hazard(survival: FloatArray) -> tuple[FloatArray | None, int]:
+    """Complementary log-log of the event probability, and how many were 0 or 1.
+
+    It is infinite at 0 and at 1; these are moved half as far from there as the nearest other
+    patient, which keeps the order of all. None where every patient is at an end.
+    """
+    low, high = survival <= 0, survival >= 1
+    n_ends = int(low.sum() + high.sum())
+    if n_ends == survival.size:
+        return None, n_ends
+    inside = survival[~(low | high)]
+    moved = np.where(low, inside.min() / 2, np.where(high, (1 + inside.max()) / 2, survival))
+    return np.asarray(np.log(-np.log(moved))), n_ends
 
 
 _ADDED = (
@@ -400,18 +428,17 @@ def _added_values(
 ) -> pd.DataFrame:
     """Each stage against the stage and each risk of the file; cohorts stand in both models."""
     cohorts = pd.get_dummies(y[["cohort"]], drop_first=True, dtype=float)
-    at_horizon = int(np.flatnonzero(np.isclose(compared.times, compared.settings.horizon))[0])
     rows = []
     for model in compared.models:
         if model.name == NULL or model.name in stages.columns:
             continue
-        score = None if model.survival is None else _log_hazard(model.survival[0, :, at_horizon])
+        score = model.risk[0] if model.linear_predictor is None else model.linear_predictor[0]
         for stage in stages.columns:
             try:
                 found = added_value(
                     y[["time", "event"]],
                     stages[stage],
-                    model.risk[0] if score is None else score,
+                    score,
                     folds=folds,
                     covariates=cohorts,
                     n_resamples=compared.settings.evaluate.n_resamples,
