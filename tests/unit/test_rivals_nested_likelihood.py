@@ -41,13 +41,22 @@ def test_likelihood_ratio_is_that_of_statsmodels():
     models = phreg(outcome, dummies), phreg(outcome, np.column_stack([dummies, score]))
     alone, both = (model.fit(disp=0).llf for model in models)
     slope = models[1].fit(disp=0).params[-1]
-    empty = models[0].loglike(np.zeros(3))
+    empty = phreg(outcome, dummies[:, 2:]).fit(disp=0).llf  # the cohort is no merit of the stage
     found = run(outcome, stage, 3 + 10 * score, covariates=cohort)
     assert found.chi_squared == pytest.approx(2 * (both - alone), abs=1e-6)
     assert found.adequacy == pytest.approx((alone - empty) / (both - empty), abs=1e-6)
     assert found.p_value < 1e-6
     assert found.coefficient == pytest.approx(slope * score.std(), abs=1e-5)
     assert found.log_density.loc["difference", "lower"] > 0
+
+
+def test_a_stage_of_noise_is_not_adequate_by_its_cohorts():
+    outcome, stage, score = simulated(120)
+    cohort = pd.DataFrame({"b": (score > 0).astype(float)})
+    noise = pd.Series(np.arange(120) % 2, index=outcome.index)
+    assert run(outcome, noise, score, covariates=cohort).adequacy < 0.05
+    flat = run(outcome, noise * 0, score, covariates=cohort)
+    assert flat.adequacy == pytest.approx(0, abs=1e-9)
 
 
 def test_log_density_of_one_rate_is_exponential():

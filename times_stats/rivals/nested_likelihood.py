@@ -35,8 +35,8 @@ class AddedValue:
         Log hazard ratio per standard deviation of the score beside the stage; below 0, the score
         runs against the outcome, and the test counts that as well.
     adequacy : float
-        Share of the likelihood ratio of stage and score that the stage has alone; NaN where both
-        have none.
+        Share of the likelihood ratio of stage and score that the stage has alone, both against the
+        covariates; NaN where both have none.
     log_density : DataFrame
         Indexed ``stage``, ``stage_and_score``, ``difference``: ``estimate``, ``lower``, ``upper``
         of the mean log density of the patients left out (nats a patient, larger = better).
@@ -149,7 +149,9 @@ def added_value(
         raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
     rows = np.arange(len(table))
     own = np.mean([part[fold, rows] for part, fold in zip(scores, labels, strict=True)], axis=0)
-    empty, _ = _maximum(time, event, base[:, :0])
+    # What stands in both models is no merit of the stage: adequacy is measured from there.
+    others = base[:, base.shape[1] - (0 if covariates is None else covariates.shape[1]) :]
+    empty, _ = _maximum(time, event, others)
     alone, _ = _maximum(time, event, base)
     both, coefficients = _maximum(time, event, np.column_stack([base, _standardise(own, own)]))
     chi_squared = max(2.0 * (both - alone), 0.0)
