@@ -100,12 +100,37 @@ def test_competing_events_are_those_of_the_subgroup(study):
         (pd.DataFrame({"x": [None] * N}), "'x' has no value"),
         (pd.DataFrame({"x": [1]}), "subgroups have 1 rows and the outcome 120"),
         (pd.DataFrame(index=range(N)), "no column"),
+        (pd.DataFrame([["a", "b"]] * N, columns=["x", "x"]), "variables share the name x"),
     ],
 )
 def test_bad_subgroups_are_refused(study, groups, said):
     outcome, models, _, options, _ = study
     with pytest.raises(InputError, match=said):
         compare_subgroups(outcome, models, groups, rng=spawn_rng(1), **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"references": ["odl"]}, r"reference 'odl' is not a model \(nearest: 'old'\)"),
+        ({"horizon": 6.0}, "horizon 6 is not one of the times"),
+        ({"times": []}, "times"),
+        ({"n_resamples": 0}, "n_resamples is 0"),
+    ],
+)
+def test_wrong_arguments_are_no_reasons(study, change, said):
+    outcome, models, groups, options, _ = study
+    with pytest.raises(InputError, match=said):
+        compare_subgroups(outcome, models, groups, rng=spawn_rng(1), **(options | change))
+
+
+def test_a_missing_risk_names_its_patient(study):
+    outcome, models, groups, options, _ = study
+    risk = models[0].risk.copy()
+    risk[0, 7] = np.nan
+    gap = [Prediction("old", risk), models[1]]
+    with pytest.raises(InputError, match="risk of model 'old' is missing or infinite for .* 7:"):
+        compare_subgroups(outcome, gap, groups, rng=spawn_rng(1), **options)
 
 
 def test_subgroups_of_other_patients_are_refused(study):

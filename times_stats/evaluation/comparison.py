@@ -247,11 +247,9 @@ def draw_metrics(
     """
     table = as_survival_table(outcome)
     grid = check_times(times)
-    at_horizon = np.flatnonzero(np.isclose(grid, horizon, rtol=0, atol=1e-9))
-    if at_horizon.size == 0:
-        raise InputError(f"horizon {horizon:g} is not one of the times: add it to times")
-    models = _check_predictions(predictions, [str(k) for k in table.index], grid.size)
-    _check_names(models, references, null)
+    at_horizon = find_horizon(grid, horizon)
+    models = check_predictions(predictions, table.index, grid.size)
+    check_names(models, references, null)
     tested = None if folds is None else check_folds(folds, table.index)
     if tested is not None:
         _check_repeats(models, len(tested))
@@ -264,7 +262,7 @@ def draw_metrics(
             time,
             event,
             times=grid,
-            at_horizon=int(at_horizon[0]),
+            at_horizon=at_horizon,
             strata=strata,
             folds=tested,
             resamples=resamples,
@@ -363,10 +361,54 @@ def summarise_draws(values: FloatArray, confidence_level: float) -> dict[str, fl
     }
 
 
-def _check_predictions(
-    predictions: Sequence[Prediction], patients: list[str], n_times: int
+def find_horizon(grid: FloatArray, horizon: float) -> int:
+    """Return the position of the horizon among the times.
+
+    Parameters
+    ----------
+    grid : ndarray, shape (n_times,)
+        Checked evaluation times.
+    horizon : float
+        Landmark, one of them.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        If it is not one of the times.
+    """
+    found = np.flatnonzero(np.isclose(grid, horizon, rtol=0, atol=1e-9))
+    if found.size == 0:
+        raise InputError(f"horizon {horizon:g} is not one of the times: add it to times")
+    return int(found[0])
+
+
+def check_predictions(
+    predictions: Sequence[Prediction], patients: pd.Index, n_times: int
 ) -> list[Prediction]:
-    """Predictions as finite float arrays with a repeat axis."""
+    """Return predictions as finite float arrays with a repeat axis.
+
+    Parameters
+    ----------
+    predictions : sequence of Prediction
+        Models.
+    patients : Index, length n
+        Names of the patients.
+    n_times : int
+        Evaluation times.
+
+    Returns
+    -------
+    list of Prediction
+
+    Raises
+    ------
+    InputError
+        If there is none, or an array has another shape, misses a value or is no probability.
+    """
     if not predictions:
         raise InputError("there is no prediction to compare: give at least one")
     faults = Faults()
@@ -393,10 +435,9 @@ def _check_predictions(
             axes = tuple(axis for axis in range(array.ndim) if axis != 1)
             wrong = ~np.isfinite(array).all(axis=axes)
             if wrong.any():
-                names = [patients[row] for row in np.flatnonzero(wrong)]
                 faults.add(
                     f"{part} of model '{model.name}' is missing or infinite for patient "
-                    f"{name_rows(names)}: compare patients that every model predicts"
+                    f"{name_rows(patients[wrong])}: compare patients that every model predicts"
                 )
                 continue
             arrays[part] = array
@@ -422,7 +463,23 @@ def _check_predictions(
     ]
 
 
-def _check_names(models: list[Prediction], references: Sequence[str], null: str | None) -> None:
+def check_names(models: list[Prediction], references: Sequence[str], null: str | None) -> None:
+    """Refuse models that share a name, and names that are of no model.
+
+    Parameters
+    ----------
+    models : list of Prediction
+        Checked predictions.
+    references : sequence of str
+        Models to subtract.
+    null : str or None
+        Model without predictors; it needs survival probabilities.
+
+    Raises
+    ------
+    InputError
+        Lists every fault.
+    """
     names = [model.name for model in models]
     faults = Faults()
     repeated = sorted({name for name in names if names.count(name) > 1})

@@ -14,9 +14,13 @@ from times_stats.errors import InputError
 from times_stats.evaluation.comparison import (
     Prediction,
     check_level,
+    check_names,
+    check_predictions,
     draw_metrics,
+    find_horizon,
     tabulate_models,
 )
+from times_stats.evaluation.inputs import check_times
 
 _MOST_LEVELS = 10
 
@@ -75,7 +79,7 @@ def compare_subgroups(
     Raises
     ------
     InputError
-        If inputs are not valid, or a variable has more than ten levels.
+        If inputs are not valid, an argument is not, or a variable has more than ten levels.
 
     Notes
     -----
@@ -105,6 +109,12 @@ def compare_subgroups(
     check_same_patients(strata, table.index, name="strata")
     labels = None if strata is None else np.asarray(strata)
     _check_lengths(predictions, labels, len(table))
+    # A wrong argument is an error here; inside the loop it would become every subgroup's reason.
+    grid = check_times(times)
+    find_horizon(grid, horizon)
+    check_names(check_predictions(predictions, table.index, grid.size), references, None)
+    if n_resamples < 1:
+        raise InputError(f"n_resamples is {n_resamples}: give 1 or more")
     parts: list[pd.DataFrame] = []
     for variable in subgroups.columns:
         values = subgroups[variable]
@@ -191,6 +201,9 @@ def _heterogeneity(table: pd.DataFrame) -> FloatArray:
 
 def _check_variables(subgroups: pd.DataFrame, n: int) -> None:
     faults = Faults()
+    if repeated := sorted({*subgroups.columns[subgroups.columns.duplicated()].astype(str)}):
+        faults.add(f"subgroup variables share the name {', '.join(repeated)}: give each its own")
+        faults.raise_if_any()
     if len(subgroups) != n:
         faults.add(f"subgroups have {len(subgroups)} rows and the outcome {n}: give as many")
     if not len(subgroups.columns):
