@@ -237,6 +237,15 @@ def test_columns_are_chosen_and_out_is_a_folder(folder, tmp_path, capsys):
     assert "is a file: name a folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["audit.json", "provenance.json"])
+def test_a_run_is_not_overwritten(folder, tmp_path, capsys, name):
+    (tmp_path / name).write_text("{}")
+    words = ["compare", str(folder / "study.toml"), "--risk", str(folder / "risks.csv")]
+    assert main([*words, "--out", str(tmp_path)]) == 2
+    assert f"holds {name}, and is the folder of a run" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
 def test_a_second_probability_at_a_month_is_refused():
     table = pd.DataFrame({"patient_id": ["a", "b"], "s@12": [0.1, 0.2], "s@12.0": [0.1, 0.3]})
     with pytest.raises(ValueError, match=r"'s@12\.0' gives a second probability at 12"):

@@ -17,7 +17,7 @@ from times_stats.errors import InputError
 from times_stats.evaluation.comparison import Prediction, draw_metrics, tabulate_models
 from times_stats.evaluation.paired_differences import tabulate_pairs
 from times_stats.nonparametric import check_censoring_strata
-from times_stats.pipeline.checkpoints import replacing
+from times_stats.pipeline.checkpoints import MARK, replacing
 from times_stats.pipeline.comparison_text import comparison_text
 from times_stats.pipeline.csv_files import write_csv
 from times_stats.resampling import assign_folds, spawn_rng
@@ -39,6 +39,7 @@ LEAST_EVENTS = 10
 MOST_UNSTAGED = 0.1
 """Share of patients without an answer above which a computed stage is not compared."""
 _LEVEL = 0.95
+_OF_A_RUN = (MARK, "audit.json")
 # The grade stands for the points that it groups.
 _GROUPED = {"child_pugh_points"}
 _COMPUTED = "_computed"
@@ -111,7 +112,7 @@ def compare_risks(
     Raises
     ------
     InputError
-        If a file has a fault, too few events are left, or censoring is too heavy at the horizon.
+        If a file has a fault, the folder is that of a run, too few events are left, or censoring is too heavy at the horizon.
 
     Notes
     -----
@@ -132,6 +133,11 @@ def compare_risks(
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder with --out")
+    if held := [name for name in _OF_A_RUN if (folder / name).exists()]:
+        raise InputError(
+            f"{folder} holds {held[0]}, and is the folder of a run, which has a comparison.csv of "
+            "its own: name another folder with --out"
+        )
     settings, patients = _read_patients(Path(study))
     try:
         foreign = check_risks(
