@@ -196,6 +196,7 @@ BAD = {
     "no month": (lambda t: t.replace("true@12", "true@year"), ["'true@year' is not a name, @"]),
     "name of a stage": (lambda t: t.replace("noisy", "tnm"), ["tnm has the name of a stage"]),
     "few patients": (lambda t: "\n".join(t.split("\n")[:9]), ["10 events are needed"]),
+    "outcome": (lambda t: t.replace("noisy", "Time"), ["'Time' is of the outcome", "no risk"]),
     "two faults": (lambda t: edit(edit(t, "noisy", "x"), "true@6", "-1"), ["numeric", "no prob"]),
 }
 
@@ -244,6 +245,14 @@ def test_a_run_is_not_overwritten(folder, tmp_path, capsys, name):
     assert main([*words, "--out", str(tmp_path)]) == 2
     assert f"holds {name}, and is the folder of a run" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_bar_in_a_name_does_not_end_its_cell(folder, tmp_path):
+    found = changed(folder, tmp_path, lambda risks: risks.rename(columns={"noisy": "a|b"}))
+    rows = [line for line in found.text.split("\n") if line.startswith("|") and "a\\|b" in line]
+    assert len(rows) > 5
+    assert "a|b" not in "".join(rows)
+    assert "a|b" in set(found.table["model"])
 
 
 def test_a_second_probability_at_a_month_is_refused():

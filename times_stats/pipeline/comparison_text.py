@@ -173,6 +173,8 @@ def _p_value(p: float) -> str:
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a Markdown table whose columns stand under each other in plain text too."""
+    # A bar in the name of a risk or cohort would end the cell.
+    head, *rows = ([cell.replace("|", "\\|") for cell in row] for row in (head, *rows))
     widths = [max(3, *(len(row[k]) for row in [head, *rows])) for k in range(len(head))]
     lines = [head, ["-" * width for width in widths], *rows]
     return [

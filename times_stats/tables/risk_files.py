@@ -15,6 +15,8 @@ from times_stats.tables.columns import as_labels, as_numbers
 AT = "@"
 """Stands between the name of a model and the month of its event probability."""
 
+_NOT_RISKS = {"time", "event", "cause", "entry", "time_lower", "time_upper", "cohort"}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForeignRisks:
@@ -48,8 +50,9 @@ def check_risks(
     ----------
     table : DataFrame
         ``patient_id`` and a column per prediction: ``name`` is a risk (any numbers, larger =
-        earlier event), ``name@24`` the probability of the event by month 24. A model with
-        probabilities and no column ``name`` has the probability at the horizon for its risk.
+        earlier event), ``name@24`` the probability of the event by month 24. Columns named as an
+        outcome or the cohort are no risks, and refused. A model with probabilities and no column
+        ``name`` has the probability at the horizon for its risk.
     patient_ids : collection of str
         Patients of the study.
     horizon : float
@@ -88,6 +91,12 @@ def check_risks(
         if name not in names:
             hint = nearest_hint(name, names)
             faults.add(f"column '{name}' is missing{hint}: name a column of the table")
+    outcomes = [name for name in wanted if name.strip().casefold() in _NOT_RISKS]
+    if outcomes:
+        faults.add(
+            f"column '{name_rows(outcomes)}' is of the outcome or the study, and no risk: take it "
+            "out, or name the columns to read (--columns)"
+        )
     if not wanted:
         faults.add("there is no column but 'patient_id': add one for each risk")
     faults.raise_if_any()
