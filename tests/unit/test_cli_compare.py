@@ -255,6 +255,11 @@ def test_a_bar_in_a_name_does_not_end_its_cell(folder, tmp_path):
     assert "a|b" in set(found.table["model"])
 
 
+def test_which_way_is_better_is_told_of_every_metric(compared):
+    assert "Brier: smaller; slope: 1 is best" in compared.text
+    assert "Larger is better" not in compared.text
+
+
 def test_a_second_probability_at_a_month_is_refused():
     table = pd.DataFrame({"patient_id": ["a", "b"], "s@12": [0.1, 0.2], "s@12.0": [0.1, 0.3]})
     with pytest.raises(ValueError, match=r"'s@12\.0' gives a second probability at 12"):

@@ -119,8 +119,9 @@ def comparison_text(
         "- The likelihood ratio takes a risk for a number that came with the patient; for one that "
         "was learned from these patients it is conditional on how. Adequacy is the share of the "
         "likelihood ratio of both that the stage has alone.",
-        "- Larger is better, but for Brier. `all together`: these intervals hold every difference "
-        "of the metric at once; p is adjusted for as many.",
+        "- C, AUC, IPA: larger is better; Brier: smaller; slope: 1 is best, below 1 the predictions "
+        "differ too much. `all together`: these intervals hold every difference of the metric at "
+        "once; p is adjusted for as many.",
         "",
     ]
     return "\n".join(lines)
