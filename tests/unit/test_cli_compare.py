@@ -260,6 +260,12 @@ def test_which_way_is_better_is_told_of_every_metric(compared):
     assert "Larger is better" not in compared.text
 
 
+def test_beside_the_added_value_stands_what_learned_risks_do(compared):
+    lines = compared.text.split("\n")
+    last = max(k for k, line in enumerate(lines) if line.startswith("|"))
+    assert "out of fold or not, its gain and its p are both too good" in lines[last + 2]
+
+
 def test_a_second_probability_at_a_month_is_refused():
     table = pd.DataFrame({"patient_id": ["a", "b"], "s@12": [0.1, 0.2], "s@12.0": [0.1, 0.3]})
     with pytest.raises(ValueError, match=r"'s@12\.0' gives a second probability at 12"):

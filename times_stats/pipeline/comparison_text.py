@@ -108,6 +108,9 @@ def comparison_text(
                 [_added_row(row) for _, row in added.iterrows()],
             ),
             "",
+            "If a risk was learned from these patients, out of fold or not, its gain and its p are "
+            "both too good here: give `rivals.added_value` the score as each outer split saw it.",
+            "",
         ]
     lines += [f"- {note}" for note in notes]
     lines += [
