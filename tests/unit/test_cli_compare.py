@@ -266,6 +266,21 @@ def test_beside_the_added_value_stands_what_learned_risks_do(compared):
     assert "out of fold or not, its gain and its p are both too good" in lines[last + 2]
 
 
+def test_a_stage_that_costs_many_patients_is_named(folder, compared, tmp_path):
+    study = STUDY.replace('["tnm"]', '["tnm", "bclc"]')
+
+    def staged(patients):
+        bclc = patients["tnm"].map({"I": "A", "II": "B", "III": "C"})
+        return patients.assign(bclc=bclc.where(np.arange(N) % 4 != 0))
+
+    found = changed(folder, tmp_path, patients=staged, study=study)
+    assert [note for note in found.notes if "for want of a stage" in note] == [
+        "23 of 88 patients are left out for want of a stage; bclc costs most: 23 lack it, and "
+        "without it 22 more would be compared; complete it, or take it out of [compare] staging"
+    ]
+    assert not any("for want of a stage" in note for note in compared.notes)
+
+
 def test_a_second_probability_at_a_month_is_refused():
     table = pd.DataFrame({"patient_id": ["a", "b"], "s@12": [0.1, 0.2], "s@12.0": [0.1, 0.3]})
     with pytest.raises(ValueError, match=r"'s@12\.0' gives a second probability at 12"):

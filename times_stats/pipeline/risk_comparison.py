@@ -37,7 +37,8 @@ NULL = "no_predictors"
 LEAST_EVENTS = 10
 """Events that a comparison, or one within a cohort, needs."""
 MOST_UNSTAGED = 0.1
-"""Share of patients without an answer above which a computed stage is not compared."""
+"""Share of patients without an answer above which a computed stage is not compared, and above which
+leaving out the patients without every stage is noted."""
 _LEVEL = 0.95
 _OF_A_RUN = (MARK, "audit.json")
 # The grade stands for the points that it groups.
@@ -154,6 +155,7 @@ def compare_risks(
     _check_free(foreign, [*stages.columns, NULL], str(risk))
     known = stages.notna().all(axis=1)
     flow = _flow(patients, kept, stages)
+    notes += _costly_stages(stages)
     y = kept.loc[known]
     _check_events(y, str(risk))
     stages = stages.loc[known]
@@ -247,6 +249,28 @@ def _keep(
         notes.append(f"{name} is not compared: it is the same for every patient")
     else:
         found[name] = stage
+
+
+def _costly_stages(stages: pd.DataFrame) -> list[str]:
+    """Note that many patients are left out for want of a stage, and which stage costs most."""
+    lost = stages.isna().any(axis=1)
+    if lost.mean() <= MOST_UNSTAGED:
+        return []
+    regained = {
+        name: int((lost & stages.drop(columns=name).notna().all(axis=1)).sum())
+        for name in stages.columns
+    }
+    most = max(stages.columns, key=lambda name: (regained[name], stages[name].isna().sum()))
+    remedy = (
+        "complete its columns"
+        if most.endswith(_COMPUTED)
+        else "complete it, or take it out of [compare] staging"
+    )
+    return [
+        f"{int(lost.sum())} of {len(stages)} patients are left out for want of a stage; {most} "
+        f"costs most: {int(stages[most].isna().sum())} lack it, and without it {regained[most]} "
+        f"more would be compared; {remedy}"
+    ]
 
 
 def _flow(patients: pd.DataFrame, kept: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
