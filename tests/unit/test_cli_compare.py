@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from times_stats.__main__ import main
 from times_stats.evaluation import brier_score, concordance_harrell
@@ -279,6 +280,14 @@ def test_a_stage_that_costs_many_patients_is_named(folder, compared, tmp_path):
         "without it 22 more would be compared; complete it, or take it out of [compare] staging"
     ]
     assert not any("for want of a stage" in note for note in compared.notes)
+
+
+def test_the_added_values_are_adjusted_for_each_other(compared):
+    added = compared.added
+    expected = multipletests(added["p_value"], method="holm")[1]
+    np.testing.assert_allclose(added["p_adjusted"], expected, rtol=1e-12)
+    assert (added["p_adjusted"] > added["p_value"]).any()
+    assert "Its adjusted p is Holm's, for all rows" in compared.text
 
 
 def test_a_second_probability_at_a_month_is_refused():

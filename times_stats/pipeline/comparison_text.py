@@ -104,7 +104,7 @@ def comparison_text(
             "Stage against stage and risk (log density of patients left out, nats a patient):",
             "",
             *_grid(
-                ["", "gain in log density", "95 % interval", "LR chi2 (1)", "p", "adequacy"],
+                ["", "gain in log density", "alone", "LR chi2 (1)", "p", "adjusted p", "adequacy"],
                 [_added_row(row) for _, row in added.iterrows()],
             ),
             "",
@@ -121,7 +121,8 @@ def comparison_text(
         "- Stages: Kaplan-Meier in the training folds; C and AUC by their order, ties one half.",
         "- The likelihood ratio takes a risk for a number that came with the patient; for one that "
         "was learned from these patients it is conditional on how. Adequacy is the share of the "
-        "likelihood ratio of both that the stage has alone.",
+        "likelihood ratio of both that the stage has alone. Its adjusted p is Holm's, for all rows of "
+        "that table; the intervals of the gains are each alone.",
         "- C, AUC, IPA: larger is better; Brier: smaller; slope: 1 is best, below 1 the predictions "
         "differ too much. `all together`: these intervals hold every difference of the metric at "
         "once; p is adjusted for as many.",
@@ -157,6 +158,7 @@ def _added_row(row: pd.Series) -> list[str]:
         _limits(row["lower"], row["upper"], "+.4f"),
         f"{row['chi_squared']:.2f}",
         _p_value(row["p_value"]),
+        _p_value(row["p_adjusted"]),
         f"{row['adequacy']:.2f}",
     ]
 

@@ -59,8 +59,9 @@ class RiskComparison:
         ``events``. What a model does not have is not in it.
     added : DataFrame
         A row per risk of the file and stage: ``risk``, ``stage``, ``chi_squared``, ``df``,
-        ``p_value``, ``coefficient``, ``adequacy``, ``log_density_stage``, ``log_density_both``,
-        ``difference``, ``lower``, ``upper``, ``n``, ``events``; see `rivals.added_value`.
+        ``p_value``, ``p_adjusted`` (Holm, over the rows), ``coefficient``, ``adequacy``,
+        ``log_density_stage``, ``log_density_both``, ``difference``, ``lower``, ``upper`` (each
+        alone), ``n``, ``events``; see `rivals.added_value`.
     flow : DataFrame
         ``step``, ``n_patients``, ``n_events``, ``reason``.
     notes : tuple of str
@@ -444,7 +445,7 @@ def _log_hazard(survival: FloatArray) -> tuple[FloatArray | None, int]:
 
 
 _ADDED = (
-    *("risk", "stage", "chi_squared", "df", "p_value", "coefficient", "adequacy"),
+    *("risk", "stage", "chi_squared", "df", "p_value", "p_adjusted", "coefficient", "adequacy"),
     *("log_density_stage", "log_density_both", "difference", "lower", "upper", "n", "events"),
 )
 
@@ -496,4 +497,14 @@ def _added_values(
                     "events": found.events,
                 }
             )
-    return pd.DataFrame(rows, columns=list(_ADDED))
+    added = pd.DataFrame(rows, columns=list(_ADDED))
+    return added.assign(p_adjusted=_holm(added["p_value"].to_numpy(dtype=np.float64)))
+
+
+def _holm(p_values: FloatArray) -> FloatArray:
+    """Return p-values adjusted for all of them: Holm (1979), jstor.org/stable/4615733."""
+    order = np.argsort(p_values, kind="stable")
+    left = p_values.size - np.arange(p_values.size)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(left * p_values[order]), 1.0)
+    return adjusted
