@@ -290,6 +290,35 @@ def test_the_added_values_are_adjusted_for_each_other(compared):
     assert "Its adjusted p is Holm's, for all rows" in compared.text
 
 
+def test_no_stage_and_one_risk_leave_no_column_out(folder, compared, tmp_path):
+    table = changed(
+        folder,
+        tmp_path,
+        lambda risks: risks[["patient_id", "noisy"]],
+        patients=lambda table: table.drop(columns=["tnm", "albumin_g_l", "bilirubin_umol_l"]),
+        study=STUDY.replace('["tnm"]', "[]"),
+    ).table
+    assert set(table.columns) == set(compared.table.columns)
+    together = ["lower_simultaneous", "upper_simultaneous", "p_adjusted", "n_differences"]
+    assert table[together].isna().all(axis=None)
+
+
+def test_a_stage_without_events_is_named(folder, tmp_path):
+    def rare(patients):
+        chosen = patients.index[(patients["event"] == 0) & (patients.index > 3)][:4]
+        patients.loc[chosen, "tnm"] = "IV"
+        return patients
+
+    found = changed(folder, tmp_path, patients=rare)
+    assert [note for note in found.notes if "not added to tnm" in note] == [
+        f"{risk} is not added to tnm: none of the 4 patients of stage IV has an event, and a "
+        "hazard of 0 has no likelihood ratio: join it with a stage next to it"
+        for risk in ("noisy", "true")
+    ]
+    assert "tnm" not in set(found.added["stage"])
+    assert set(found.added["risk"]) == {"noisy", "true"}
+
+
 def test_a_second_probability_at_a_month_is_refused():
     table = pd.DataFrame({"patient_id": ["a", "b"], "s@12": [0.1, 0.2], "s@12.0": [0.1, 0.3]})
     with pytest.raises(ValueError, match=r"'s@12\.0' gives a second probability at 12"):

@@ -158,3 +158,13 @@ def test_patients_in_another_order_are_refused():
     other = stage.rename({"p3": "x3"})
     with pytest.raises(InputError, match="stage is indexed by other patients .* x3 among them"):
         run(outcome, other, score)
+
+
+def test_a_covariate_that_repeats_the_stage_is_told_in_words_of_its_own():
+    outcome, stage, score = simulated(60)
+    again = pd.DataFrame({"again": (stage == 1).astype(float)})
+    with pytest.raises(InputError, match="has no maximum: leave out a covariate"):
+        run(outcome, stage, score, covariates=again)
+    censored = outcome.assign(event=np.where(stage == 2, 0, outcome["event"]))
+    with pytest.raises(InputError, match="patients of stage 2 has an event"):
+        run(censored, stage, score)

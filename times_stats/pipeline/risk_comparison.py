@@ -40,6 +40,7 @@ MOST_UNSTAGED = 0.1
 """Share of patients without an answer above which a computed stage is not compared, and above which
 leaving out the patients without every stage is noted."""
 _LEVEL = 0.95
+_TOGETHER = ("lower_simultaneous", "upper_simultaneous", "p_adjusted")
 _OF_A_RUN = (MARK, "audit.json")
 # The grade stands for the points that it groups.
 _GROUPED = {"child_pugh_points"}
@@ -414,6 +415,10 @@ class _Comparison:
         if self.family:
             tables.append(tabulate_pairs(drawn, self.family, confidence_level=_LEVEL))
         table = pd.concat(tables, ignore_index=True)
+        # With one risk and no stage there is no difference, and the columns are there all the same.
+        for name in (*_TOGETHER, "n_differences"):
+            if name not in table:
+                table[name] = np.nan
         table.insert(0, "cohort", cohort)
         keep = table["estimate"].notna()
         if self.times.size == 1:  # it would be the Brier score once more

@@ -102,7 +102,7 @@ def added_value(
     Raises
     ------
     InputError
-        If inputs do not match, a value is missing, the score is the same for every patient, or the
+        If inputs do not match, a value is missing, nobody of a stage has an event, the score is the same for every patient, or the
         outcome has competing events.
 
     Notes
@@ -144,6 +144,7 @@ def added_value(
         check_same_patients(given, table.index, name=name)
     base = _base_columns(stage, covariates, table)
     scores = _check_score(score, labels, table)
+    _refuse_stages_without_events(stage, table)
     time, event = table["time"].to_numpy(), table["event"].to_numpy()
     if not 0 < confidence_level < 1:
         raise InputError(f"confidence_level is {confidence_level:g}: use a value inside (0, 1)")
@@ -196,6 +197,18 @@ def _refuse_competing(table: pd.DataFrame) -> None:
             f"{name_rows(table.index[competing])}, and added_value compares models of one hazard: "
             "leave 'cause' out, and they end follow-up"
         )
+
+
+def _refuse_stages_without_events(stage: pd.Series, table: pd.DataFrame) -> None:
+    """Refuse a stage whose hazard the likelihood drives to 0, where it has no maximum."""
+    labels = stage.astype(str).to_numpy()
+    with_events = set(labels[table["event"].to_numpy() == 1])
+    for label in dict.fromkeys(labels):
+        if label not in with_events:
+            raise InputError(
+                f"none of the {int((labels == label).sum())} patients of stage {label} has an "
+                "event, and a hazard of 0 has no likelihood ratio: join it with a stage next to it"
+            )
 
 
 def _base_columns(
@@ -256,7 +269,13 @@ def _maximum(time: FloatArray, event: IntArray, columns: FloatArray) -> tuple[fl
     none = np.zeros(columns.shape[1])
     if not none.size:
         return efron_log_likelihood(sets, np.zeros(time.size)), none
-    fit = maximise_penalised(sets, columns[sets.order], none, none)
+    try:
+        fit = maximise_penalised(sets, columns[sets.order], none, none)
+    except InputError:
+        raise InputError(
+            "the likelihood of stage, covariates and score has no maximum: leave out a covariate "
+            "that repeats the stage, or join groups, such as cohorts, in which nobody has an event"
+        ) from None
     return fit.log_likelihood, fit.coefficients
 
 
