@@ -72,6 +72,26 @@ def test_equal_and_undefined_differences():
     assert simultaneous_intervals(values[2:])["n_differences"].tolist() == [0]
 
 
+def test_resamples_that_never_define_all_leave_no_interval():
+    """Each row lacks a share of its own, few enough alone, and no resample has all of them."""
+    values = np.random.default_rng(1).normal(size=(25, 101))
+    for k in range(25):
+        values[k, 1 + 4 * k : 5 + 4 * k] = np.nan
+    table = simultaneous_intervals(values)
+    assert (table["n_differences"] == 25).all()
+    assert table[["lower_simultaneous", "upper_simultaneous", "p_adjusted"]].isna().all(axis=None)
+    assert simultaneous_intervals(values[:20]).notna().all(axis=None)  # 20 resamples are left
+
+
+def test_too_few_resamples_are_refused():
+    values = np.random.default_rng(1).normal(size=(2, 20))
+    assert simultaneous_intervals(values).notna().all(axis=None)
+    with pytest.raises(InputError, match=r"18 resamples cannot .* 0\.95: use n_resamples of 19"):
+        simultaneous_intervals(values[:, :-1])
+    with pytest.raises(InputError, match="n_resamples of 99 at least"):
+        simultaneous_intervals(values, confidence_level=0.99)
+
+
 @pytest.fixture(scope="module")
 def study():
     rng = np.random.default_rng(3)
@@ -161,7 +181,10 @@ def test_the_overall_risk_is_as_precise_as_asked():
     [
         ({"n_parameters": 0}, "n_parameters is 0"),
         ({"n_parameters": 2.5}, "no whole number"),
+        ({"n_parameters": np.nan}, "n_parameters is nan: give a number above 0"),
+        ({"n_parameters": np.inf}, "n_parameters is inf: give a number above 0"),
         ({"event_rate": -1}, "event_rate is -1"),
+        ({"event_rate": 0.02, "mean_follow_up": 60}, "is 1.2 events a patient"),
         ({"r_squared": 1.2}, "r_squared is 1.2: give a number between"),
         ({"r_squared": 0.6}, "it is below 0.555"),
         ({"margin": 0.9}, "as large as the chance"),

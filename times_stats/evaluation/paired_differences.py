@@ -80,7 +80,8 @@ def compare_pairs(
     Raises
     ------
     InputError
-        As `compare`, or if there are fewer than two models to compare.
+        As `compare`, or if there are fewer than two models to compare, or too few resamples for the
+        level: .95 needs 19.
 
     Notes
     -----
@@ -172,7 +173,13 @@ def simultaneous_intervals(values: FloatArray, *, confidence_level: float = 0.95
     DataFrame
         A row per difference: ``lower_simultaneous``, ``upper_simultaneous``, ``p_adjusted`` (step
         down) and ``n_differences``. A difference that is 0 in every resample has an interval of
-        width 0 and p = 1; one that is undefined in more than 5 % of the resamples is NaN.
+        width 0 and p = 1; one that is undefined in more than 5 % of the resamples is NaN, and so
+        are all where too few resamples define all of them.
+
+    Raises
+    ------
+    InputError
+        If there are too few resamples for the level: .95 needs 19.
 
     Notes
     -----
@@ -187,6 +194,12 @@ def simultaneous_intervals(values: FloatArray, *, confidence_level: float = 0.95
     """
     estimate, resampled = values[:, 0], values[:, 1:]
     n_resamples = resampled.shape[1]
+    if not _reaches(n_resamples, confidence_level):
+        least = math.ceil(round(confidence_level / (1 - confidence_level), 6))
+        raise InputError(
+            f"{n_resamples} resamples cannot hold all differences with probability "
+            f"{confidence_level:g}: use n_resamples of {least} at least"
+        )
     defined = np.isfinite(resampled)
     known = np.isfinite(estimate) & (
         defined.sum(axis=1) >= max(2, (1 - MOST_UNDEFINED) * n_resamples)
@@ -207,14 +220,17 @@ def simultaneous_intervals(values: FloatArray, *, confidence_level: float = 0.95
     varying = np.flatnonzero(known & (se > _NO_SPREAD))
     limits = result.to_numpy(dtype=np.float64, copy=True)
     limits[same, :3] = [0.0, 0.0, 1.0]
-    if varying.size:
-        usable = defined[varying].all(axis=0)
+    usable = defined[varying].all(axis=0)
+    # Only resamples in which the whole family is defined have a largest deviation.
+    if not _reaches(int(usable.sum()), confidence_level):
+        limits[varying, :3] = np.nan
+    elif varying.size:
         deviations = (
             np.abs(resampled[np.ix_(varying, usable)] - estimate[varying, None]) / se[varying, None]
         )
         largest = np.sort(deviations.max(axis=0))
         # The order statistic that a test by (1 + hits) / (1 + resamples) agrees with.
-        position = min(math.ceil(confidence_level * (largest.size + 1)), largest.size)
+        position = math.ceil(confidence_level * (largest.size + 1))
         width = largest[position - 1] * se[varying]
         limits[varying, 0] = estimate[varying] - width
         limits[varying, 1] = estimate[varying] + width
@@ -222,6 +238,11 @@ def simultaneous_intervals(values: FloatArray, *, confidence_level: float = 0.95
     return result.assign(
         lower_simultaneous=limits[:, 0], upper_simultaneous=limits[:, 1], p_adjusted=limits[:, 2]
     )
+
+
+def _reaches(n_resamples: int, confidence_level: float) -> bool:
+    """Whether the order statistic of that level is one of the resamples."""
+    return math.ceil(confidence_level * (n_resamples + 1)) <= n_resamples
 
 
 def _step_down(statistic: FloatArray, deviations: FloatArray) -> FloatArray:

@@ -35,7 +35,8 @@ def minimal_sample_size(
     event_rate : float
         Events per unit of follow-up.
     mean_follow_up : float
-        Mean follow-up of the planned study, in the same unit of time.
+        Mean follow-up of the planned study, in the same unit of time; it ends at the event, so that
+        ``event_rate * mean_follow_up``, the events a patient, is 1 at most.
     horizon : float
         Time at which risk is predicted, in the same unit.
     shrinkage : float
@@ -55,8 +56,8 @@ def minimal_sample_size(
     Raises
     ------
     InputError
-        If a number is out of its range, or `r_squared` is above what an outcome with that many
-        events allows, or not below the shrinkage.
+        If a number is out of its range, there is more than one event a patient, or `r_squared` is
+        above what an outcome with that many events allows, or not below the shrinkage.
 
     Notes
     -----
@@ -90,6 +91,12 @@ def minimal_sample_size(
         {"r_squared": r_squared, "shrinkage": shrinkage, "optimism": optimism, "margin": margin},
     )
     events_each = event_rate * mean_follow_up
+    if events_each > 1:
+        raise InputError(
+            f"event_rate times mean_follow_up is {events_each:.3g} events a patient, and a patient "
+            "has one at most: follow-up ends at the event, so give a shorter mean, or the rate in "
+            "the same unit of time"
+        )
     largest = 1 - math.exp(2 * (events_each * math.log(events_each) - events_each))
     if r_squared >= min(largest, shrinkage):
         raise InputError(
@@ -132,7 +139,8 @@ def _check_inputs(positive: dict[str, float], shares: dict[str, float]) -> None:
     for name, value in positive.items():
         if not (math.isfinite(value) and value > 0):
             faults.add(f"{name} is {value:g}: give a number above 0")
-    if positive["n_parameters"] != int(positive["n_parameters"] or 0):
+    parameters = positive["n_parameters"]
+    if math.isfinite(parameters) and parameters != int(parameters):
         faults.add("n_parameters is no whole number: count the candidate parameters")
     for name, value in shares.items():
         if not 0 < value < 1:
