@@ -287,7 +287,7 @@ def test_the_added_values_are_adjusted_for_each_other(compared):
     expected = multipletests(added["p_value"], method="holm")[1]
     np.testing.assert_allclose(added["p_adjusted"], expected, rtol=1e-12)
     assert (added["p_adjusted"] > added["p_value"]).any()
-    assert "Its adjusted p is Holm's, for all rows" in compared.text
+    assert "Its adjusted p is Holm's, for all rows of" in compared.text
 
 
 def test_no_stage_and_one_risk_leave_no_column_out(folder, compared, tmp_path):

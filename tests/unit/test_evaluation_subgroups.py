@@ -129,7 +129,7 @@ def test_a_missing_risk_names_its_patient(study):
     risk = models[0].risk.copy()
     risk[0, 7] = np.nan
     gap = [Prediction("old", risk), models[1]]
-    with pytest.raises(InputError, match="risk of model 'old' is missing or infinite for .* 7:"):
+    with pytest.raises(InputError, match=r"risk of model 'old' is missing or infinite for .* 7:"):
         compare_subgroups(outcome, gap, groups, rng=spawn_rng(1), **options)
 
 
@@ -142,9 +142,7 @@ def test_subgroups_of_other_patients_are_refused(study):
     with pytest.raises(InputError, match="subgroups has the outcome's patients in another order"):
         compare_subgroups(named, models, own[::-1], rng=spawn_rng(1), **options)
     with pytest.raises(InputError, match="strata has the outcome's patients in another order"):
-        compare_subgroups(
-            named, models, own, strata=own["half"][::-1], rng=spawn_rng(1), **options
-        )
+        compare_subgroups(named, models, own, strata=own["half"][::-1], rng=spawn_rng(1), **options)
 
 
 def test_arrays_of_other_patients_are_refused(study):

@@ -51,7 +51,7 @@ def test_likelihood_ratio_is_that_of_statsmodels():
 
 
 def test_a_stage_of_noise_is_not_adequate_by_its_cohorts():
-    outcome, stage, score = simulated(120)
+    outcome, _, score = simulated(120)
     cohort = pd.DataFrame({"b": (score > 0).astype(float)})
     noise = pd.Series(np.arange(120) % 2, index=outcome.index)
     assert run(outcome, noise, score, covariates=cohort).adequacy < 0.05
@@ -156,7 +156,7 @@ def test_patients_in_another_order_are_refused():
     with pytest.raises(InputError, match="stage has the outcome's patients in another order"):
         run(unnamed, stage.reset_index(drop=True)[::-1], score)
     other = stage.rename({"p3": "x3"})
-    with pytest.raises(InputError, match="stage is indexed by other patients .* x3 among them"):
+    with pytest.raises(InputError, match=r"stage is indexed by other patients .* x3 among them"):
         run(outcome, other, score)
 
 

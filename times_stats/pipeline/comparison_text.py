@@ -121,10 +121,10 @@ def comparison_text(
         "- Stages: Kaplan-Meier in the training folds; C and AUC by their order, ties one half.",
         "- The likelihood ratio takes a risk for a number that came with the patient; for one that "
         "was learned from these patients it is conditional on how. Adequacy is the share of the "
-        "likelihood ratio of both that the stage has alone. Its adjusted p is Holm's, for all rows of "
-        "that table; the intervals of the gains are each alone.",
-        "- C, AUC, IPA: larger is better; Brier: smaller; slope: 1 is best, below 1 the predictions "
-        "differ too much. `all together`: these intervals hold every difference of the metric at "
+        "likelihood ratio of both that the stage has alone. Its adjusted p is Holm's, for all "
+        "rows of that table; the intervals of the gains are each alone.",
+        "- C, AUC, IPA: larger is better; Brier: smaller; slope: 1 is best, below 1 the "
+        "predictions differ too much. `all together`: these intervals hold every difference of the metric at "
         "once; p is adjusted for as many.",
         "",
     ]

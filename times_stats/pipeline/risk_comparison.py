@@ -115,7 +115,8 @@ def compare_risks(
     Raises
     ------
     InputError
-        If a file has a fault, the folder is that of a run, too few events are left, or censoring is too heavy at the horizon.
+        If a file has a fault, the folder is that of a run, too few events are left, or censoring is
+        too heavy at the horizon.
 
     Notes
     -----

@@ -102,8 +102,8 @@ def added_value(
     Raises
     ------
     InputError
-        If inputs do not match, a value is missing, nobody of a stage has an event, the score is the same for every patient, or the
-        outcome has competing events.
+        If inputs do not match, a value is missing, nobody of a stage has an event, the score is the
+        same for every patient, or the outcome has competing events.
 
     Notes
     -----
