@@ -109,7 +109,8 @@ def comparison_text(
             ),
             "",
             "If a risk was learned from these patients, out of fold or not, its gain and its p are "
-            "both too good here: give `rivals.added_value` the score as each outer split saw it.",
+            "both too good here. The gain is fair where `rivals.added_value` is given the score as "
+            "each outer split saw it; the p is not.",
             "",
         ]
     lines += [f"- {note}" for note in notes]
@@ -124,8 +125,8 @@ def comparison_text(
         "likelihood ratio of both that the stage has alone. Its adjusted p is Holm's, for all "
         "rows of that table; the intervals of the gains are each alone.",
         "- C, AUC, IPA: larger is better; Brier: smaller; slope: 1 is best, below 1 the "
-        "predictions differ too much. `all together`: these intervals hold every difference of the metric at "
-        "once; p is adjusted for as many.",
+        "predictions differ too much. `all together`: these intervals hold every difference of "
+        "the metric at once; p is adjusted for as many.",
         "",
     ]
     return "\n".join(lines)
