@@ -69,6 +69,20 @@ def test_something_else_than_a_table_is_refused():
         find_leakage(features(), [1])
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"CD8": [1.0, np.inf, 3.0]}, r"train, column CD8: not finite in 1 row \(b\)"),
+        ({"event": ["yes", "no", None]}, r"train, column event: no number in 2 rows \(a, b\)"),
+        ({"patient_id": [None] * 3}, r"train has no patient_id in rows 0, 1, 2"),
+    ],
+)
+def test_values_that_cannot_be_compared_are_refused(change, message):
+    table = pd.DataFrame({"CD8": [1.0, 2.0, 3.0], "time": 1.0, "event": 1}, index=list("abc"))
+    with pytest.raises(InputError, match=message):
+        find_leakage(table.assign(**change))
+
+
 def simulated(seed, **changes):
     study = simulate_study(n_patients=120, seed=seed, **changes)
     return study.measurements.pivot_table(
@@ -202,6 +216,11 @@ def test_names_are_compared_without_case_space_and_zeros():
         ["similar_id", "HCC 007", "hcc7"]
     ]
     assert find_leakage(pd.concat([train, test]))["train_id"].tolist() == ["HCC 007"]
+
+
+def test_white_space_between_digits_tells_patients_apart():
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=["1 12", "11 2", "01 12"])
+    assert find_leakage(table)[["train_id", "test_id"]].to_numpy().tolist() == [["1 12", "01 12"]]
 
 
 def test_equal_outcomes_are_told_apart():

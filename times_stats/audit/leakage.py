@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
+from times_stats._checks import Faults
 from times_stats._typing import BoolArray, FloatArray, IntArray
 from times_stats.audit.near_duplicates import EXPECTED, find_near_pairs, mask_limits
 from times_stats.errors import InputError
@@ -33,6 +34,7 @@ _NO_FEATURES = ("patient_id", "cohort", "time", "event")
 _COMMON = 0.05  # a value that this share of the patients has says nothing about who they are
 _DIGITS = 6  # to which values count as equal
 _LEAST_SHARED = 3
+_NAMED = 5  # rows that a message lists
 _LONE = 0.01  # ties a row in a column, beyond those of copies, above which it is too coarse
 _DEPENDENCE = 10.0  # ties in one column make ties in others likelier where markers go together
 _FACTOR = 5.0  # medians further apart than this are taken for another unit
@@ -69,12 +71,13 @@ def find_leakage(
     Raises
     ------
     InputError
-        If an argument is no table.
+        If an argument is no table, a patient has no name, ``time`` or ``event`` hold text, or
+        a feature is infinite.
 
     Notes
     -----
-    ``patient_id``: the same name in both. ``similar_id``: the same name but for case, white space
-    and leading zeros.
+    ``patient_id``: the same name in both. ``similar_id``: the same name but for case, leading zeros
+    and white space that is not between two digits.
 
     Values count as graded where at least .8 of the values of their column differ in each table, no
     value is held by more than three rows, and they are not one of several smallest or largest
@@ -114,6 +117,9 @@ def find_leakage(
     for name, table in (("train", train), ("test", test)):
         if not isinstance(table, pd.DataFrame) and not (name == "test" and table is None):
             raise InputError(f"{name} is a {type(table).__name__}: give a DataFrame")
+    _check_table(train, "train")
+    if test is not None:
+        _check_table(test, "test")
     comparison = _Comparison(train, test, score=score)
     rows = [
         *comparison.same_names(),
@@ -141,7 +147,9 @@ def find_leakage(
 
 
 def normalise_id(name: str) -> str:
-    """Return a name without case, white space and leading zeros.
+    """Return a name without case, leading zeros and needless white space.
+
+    White space between two digits stays, as one blank: "1 12" and "11 2" are two patients.
 
     Parameters
     ----------
@@ -155,10 +163,11 @@ def normalise_id(name: str) -> str:
 
     Examples
     --------
-    >>> normalise_id(" hcc 007"), normalise_id("HCC7"), normalise_id("100")
-    ('hcc7', 'hcc7', '100')
+    >>> normalise_id(" hcc 007"), normalise_id("HCC7"), normalise_id("1  12")
+    ('hcc7', 'hcc7', '1 12')
     """
-    joined = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    words = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    joined = re.sub(r"(?<!\d) | (?!\d)", "", words)
     return re.sub(r"(?<![\d.])0+(?=\d)", "", joined)
 
 
@@ -182,7 +191,10 @@ class _Comparison:
         self.codes = tuple(np.array([codes[n] for n in part], np.int64) for part in self.names)
         known = all({"time", "event"} <= set(part.columns) for part in (train, other))
         self.outcomes = (
-            tuple(part[["time", "event"]].to_numpy(np.float64) for part in (train, other))
+            tuple(
+                part[["time", "event"]].apply(pd.to_numeric).to_numpy(np.float64, na_value=np.nan)
+                for part in (train, other)
+            )
             if known
             else None
         )
@@ -422,6 +434,33 @@ def _unit_factors(train: FloatArray, test: FloatArray) -> FloatArray:
             if min(sizes) > 0 and max(sizes) / min(sizes) > _FACTOR:
                 factor[k] = 10.0 ** np.round(np.log10(sizes[0] / sizes[1]))
     return factor
+
+
+def _check_table(table: pd.DataFrame, name: str) -> None:
+    """Refuse patients without a name and values that no distance can be taken of."""
+    ids = table["patient_id"] if "patient_id" in table.columns else table.index.to_series()
+    nameless = np.flatnonzero(ids.isna().to_numpy())
+    if nameless.size:
+        rows = ", ".join(str(row) for row in nameless[:_NAMED])
+        raise InputError(f"{name} has no patient_id in rows {rows}: name every patient")
+    names, faults = _names(table), Faults()
+    for column in table.columns:
+        values = table[column]
+        if column in ("time", "event"):
+            numbers = pd.to_numeric(values, errors="coerce")
+            wrong = (values.notna() & numbers.isna()).to_numpy(dtype=bool)
+            said, remedy = "no number", "write time in months and event as 0 or 1"
+        elif _is_feature(table, column):
+            wrong = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
+            said, remedy = "not finite", "leave such values empty"
+        else:
+            continue
+        at = [names[row] for row in np.flatnonzero(wrong)]
+        if at:
+            shown = ", ".join(at[:_NAMED]) + (", ..." if len(at) > _NAMED else "")
+            n_rows = f"{len(at)} row{'s' if len(at) > 1 else ''}"
+            faults.add(f"{name}, column {column}: {said} in {n_rows} ({shown}): {remedy}")
+    faults.raise_if_any()
 
 
 def _names(table: pd.DataFrame) -> list[str]:
