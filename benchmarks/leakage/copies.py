@@ -7,6 +7,10 @@ test table multiplied by 1000. `accused` counts studies without copies in which 
 in the two tables or within all 120; `wrong` counts pairs of different patients that are reported
 among the copies, over all five comparisons of a study.
 
+Below, clean studies of 160 patients and 12 columns whose patients correlate by 0 or .8: values
+below a quantile set to a limit of the column, percentages in 12 steps, four binary columns with age
+and a skewed marker, and skewed markers.
+
     python benchmarks/leakage/copies.py > benchmarks/leakage/copies.txt
 """
 
@@ -16,12 +20,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr, ndtri
 
 from times_stats.audit import find_leakage
 from times_stats.resampling import spawn_rng
 from times_stats.simulate import simulate_study
 
 STUDIES, N, N_TRAIN, N_COPIES = 100, 120, 70, 10
+N_CLEAN = 20  # studies of each kind in the second table
+type Clean = Callable[[np.ndarray], np.ndarray]
 type Change = Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
 
 
@@ -54,8 +61,44 @@ def simulate(seed: int, markers: int) -> pd.DataFrame:
     )
 
 
+def floored(share: float) -> Clean:
+    """Return a change that sets the lowest values of a column to a limit."""
+    limits = np.linspace(0.01, 0.02, 12)
+    return lambda normal: np.where(normal < ndtri(share), limits, np.exp(normal))
+
+
+def in_steps(normal: np.ndarray) -> np.ndarray:
+    """Return percentages as a pathologist reads them."""
+    steps = np.array([0, 1, 5, *range(10, 100, 10)], float)
+    return steps[(ndtr(normal) * len(steps)).astype(int)]
+
+
+def mixed(normal: np.ndarray) -> np.ndarray:
+    """Return four binary columns, an age and a skewed marker."""
+    yes = (normal[:, :4] > 0).astype(float)
+    return np.column_stack([yes, np.round(60 + 10 * normal[:, 4]), np.exp(2 * normal[:, 5])])
+
+
+CLEAN: dict[str, Clean] = {
+    **{f"floor at {share}": floored(share) for share in (0.02, 0.1, 0.5, 0.6, 0.7, 0.8)},
+    "percentages": in_steps,
+    "binary, age, marker": mixed,
+    "skewed": lambda normal: np.exp(2 * normal),
+}
+
+
+def accuses(change: Clean, seed: int, correlation: float) -> bool:
+    """Tell whether anything is found in a clean study."""
+    rng = spawn_rng(seed, "clean")
+    common, own = rng.normal(size=(160, 1)), rng.normal(size=(160, 12))
+    normal = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own
+    values = pd.DataFrame(change(normal)).set_axis([f"P{k}" for k in range(160)])
+    parts = (find_leakage(values), find_leakage(values.iloc[:90], values.iloc[90:]))
+    return any(len(found) > 0 for found in parts)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     rows = []
     for markers in (1, 2, 5):
         accused = 0
@@ -82,6 +125,18 @@ def main() -> None:
         f"{STUDIES} simulated studies a row; share of {N_COPIES} copies found by how they differ\n"
     )
     print(pd.DataFrame(rows).to_string(index=False))
+    clean = [
+        {
+            "clean columns": name,
+            **{
+                f"correlation {r}": sum(accuses(change, seed, r) for seed in range(N_CLEAN))
+                for r in (0.0, 0.8)
+            },
+        }
+        for name, change in CLEAN.items()
+    ]
+    print(f"\nClean studies accused, of {N_CLEAN}\n")
+    print(pd.DataFrame(clean).to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ n_folds = 4
 n_repeats = 2
 n_resamples = 200
 """
-STEPS = ("score", "nested", "survival", "integration", "comparison", "finish")
+STEPS = ("score", "nested", "survival", "integration", "carriers", "comparison", "finish")
 RUN = "import sys; from times_stats.__main__ import main; sys.exit(main(sys.argv[1:]))"
 KILLED = """
 import os, signal, sys

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtr, ndtri
 
 from times_stats.audit import find_leakage
 from times_stats.datasets import load_hcc_ihc
@@ -41,7 +42,13 @@ def test_a_renamed_patient_is_found_by_values_whatever_the_order_of_columns():
 
 
 def test_gaps_count_as_equal_and_flat_rows_prove_nothing():
-    train = pd.DataFrame({"a": [1.0, 0.0, np.nan], "b": [2.0, -0.0, np.nan], "c": [np.nan] * 3})
+    train = pd.DataFrame(
+        {
+            "a": [1.0, 0.0, np.nan, -1.0, 3.0],
+            "b": [2.0, -0.0, np.nan, -2.0, 4.0],
+            "c": [np.nan] * 5,
+        }
+    )
     test = pd.DataFrame(
         {"a": [1.0, 0.0, np.nan], "b": [2.0, 0.0, np.nan], "c": [np.nan] * 3},
         index=["x", "y", "z"],
@@ -60,6 +67,20 @@ def test_patients_tables_are_compared_by_their_identifiers():
 def test_something_else_than_a_table_is_refused():
     with pytest.raises(InputError, match="test is a list: give a DataFrame"):
         find_leakage(features(), [1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"CD8": [1.0, np.inf, 3.0]}, r"train, column CD8: not finite in 1 row \(b\)"),
+        ({"event": ["yes", "no", None]}, r"train, column event: no number in 2 rows \(a, b\)"),
+        ({"patient_id": [None] * 3}, r"train has no patient_id in rows 0, 1, 2"),
+    ],
+)
+def test_values_that_cannot_be_compared_are_refused(change, message):
+    table = pd.DataFrame({"CD8": [1.0, 2.0, 3.0], "time": 1.0, "event": 1}, index=list("abc"))
+    with pytest.raises(InputError, match=message):
+        find_leakage(table.assign(**change))
 
 
 def simulated(seed, **changes):
@@ -81,6 +102,62 @@ def test_clean_simulated_studies_are_silent(changes):
         values = simulated(seed, **changes)
         assert find_leakage(values.iloc[:70], values.iloc[70:]).empty
         assert find_leakage(values).empty
+
+
+def floored(share):
+    def change(normal, limits):
+        return np.where(normal < ndtri(share), limits, np.exp(normal))
+
+    return change
+
+
+def in_steps(normal, _limits):
+    steps = np.array([0, 1, 5, *range(10, 100, 10)], float)
+    return steps[(ndtr(normal) * len(steps)).astype(int)]
+
+
+def mixed(normal, _limits):
+    """Four binary columns, age and a marker of the serum."""
+    yes = (normal[:, :4] > 0).astype(float)
+    return np.column_stack([yes, np.round(60 + 10 * normal[:, 4]), np.exp(2 * normal[:, 5])])
+
+
+COARSE = {
+    "floor .02": floored(0.02),
+    "floor .6": floored(0.6),
+    "floor .8": floored(0.8),
+    "steps": in_steps,
+    "mixed": mixed,
+    "skewed": lambda normal, _limits: np.exp(2 * normal),
+}
+
+
+@pytest.mark.parametrize("change", COARSE.values(), ids=COARSE)
+@pytest.mark.parametrize("correlation", [0.0, 0.8])
+def test_coarse_and_correlated_columns_accuse_nobody(change, correlation):
+    """Values at a limit, percentages and binary columns agree by chance, all the more together."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        common, own = rng.normal(size=(160, 1)), rng.normal(size=(160, 12))
+        normal = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own
+        values = pd.DataFrame(change(normal, np.linspace(0.01, 0.02, 12)))
+        values = values.set_axis([f"P{k}" for k in range(160)])
+        assert find_leakage(values).empty
+        assert find_leakage(values.iloc[:90], values.iloc[90:]).empty
+
+
+@pytest.mark.parametrize("change", [floored(0.6), in_steps])
+def test_coarse_copies_are_found_by_their_follow_up(change):
+    rng = np.random.default_rng(1)
+    values = pd.DataFrame(change(rng.normal(size=(80, 12)), np.linspace(0.01, 0.02, 12)))
+    values = values.assign(time=rng.exponential(40, 80).round(2), event=1)
+    copies = values.iloc[[3, 4]].set_axis(["y", "z"])
+    copies.loc["z", "time"] = 99.0
+    found = find_leakage(values.set_axis([f"P{k}" for k in range(80)]), copies)
+    assert found[["kind", "train_id", "test_id"]].to_numpy().tolist() == [
+        ["identical_features", "P3", "y"]
+    ]
+    assert found["expected"].max() < 0.01
 
 
 def rounded(copies):
@@ -139,6 +216,11 @@ def test_names_are_compared_without_case_space_and_zeros():
         ["similar_id", "HCC 007", "hcc7"]
     ]
     assert find_leakage(pd.concat([train, test]))["train_id"].tolist() == ["HCC 007"]
+
+
+def test_white_space_between_digits_tells_patients_apart():
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=["1 12", "11 2", "01 12"])
+    assert find_leakage(table)[["train_id", "test_id"]].to_numpy().tolist() == [["1 12", "01 12"]]
 
 
 def test_equal_outcomes_are_told_apart():

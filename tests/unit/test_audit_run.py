@@ -86,6 +86,28 @@ def test_copied_patients_are_named(study):
     )
 
 
+def test_names_alike_accuse_only_with_the_same_outcome(honest, tmp_path):
+    """Cohorts may number alike, 001 and 1."""
+    alike = pd.DataFrame(
+        {
+            "kind": "similar_id",
+            "train_id": ["001", "002", "003"],
+            "test_id": ["1", "2", "3"],
+            "n_features": 0,
+            "distance": 0.0,
+            "expected": 0.0,
+            "same_outcome": pd.array([False, True, None], dtype="boolean"),
+        }
+    )
+    record = dataclasses.replace(honest, duplicates=alike)
+    told = ("1 pair with names alike and the same outcome", ("002 = 2",))
+    assert found(check_record(record)) == {"copied_patients": told}
+    assert found(check_run(write_run(record, tmp_path))) == {"copied_patients": told}
+    clean = check_record(dataclasses.replace(honest, duplicates=alike.iloc[[0, 2]]))
+    assert found(clean) == {}
+    assert "(2 pairs with names alike, but no more)" in clean["what"][1]
+
+
 def test_second_stage_on_single_level_evidence_is_named(study):
     told = found(check_record(make_record(*study, single_level=True)))
     assert told.keys() == {"second_stage"}
@@ -237,13 +259,16 @@ def test_damaged_runs_are_bad_input(folder, spoil, message, capsys):
 
 def test_report_shows_the_findings(study, honest):
     assert audit_section(make_contents()) == []
+    still = dataclasses.replace(honest, splits=honest.splits.assign(evidence=0.0))
     for record, said in (
         (honest, "Nothing was found."),
+        (still, "Nothing was found. 1 could not be made."),
         (make_record(*study, single_level=True), "1 of these checks found something."),
     ):
         findings = check_record(record)
         (section,) = audit_section(make_contents(audit=findings))
-        assert section.paragraphs[0].endswith(said)
+        assert section.paragraphs[0].endswith(f"before its files were written. {said}")
+        assert "data" not in set(findings["check"])
         rows = section.tables[0].rows
         assert [row[1].text for row in rows] == findings["status"].tolist()
         assert ("(and 55 more)" in rows[5][2].detail) == said.startswith("1")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Hashable, Iterable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
-from times_stats._typing import FloatArray
-from times_stats.audit.near_duplicates import EXPECTED, find_near_pairs
+from times_stats._checks import Faults
+from times_stats._typing import BoolArray, FloatArray, IntArray
+from times_stats.audit.near_duplicates import EXPECTED, find_near_pairs, mask_limits
 from times_stats.errors import InputError
 from times_stats.tables.columns import as_labels
 
@@ -31,6 +34,9 @@ _NO_FEATURES = ("patient_id", "cohort", "time", "event")
 _COMMON = 0.05  # a value that this share of the patients has says nothing about who they are
 _DIGITS = 6  # to which values count as equal
 _LEAST_SHARED = 3
+_NAMED = 5  # rows that a message lists
+_LONE = 0.01  # ties a row in a column, beyond those of copies, above which it is too coarse
+_DEPENDENCE = 10.0  # ties in one column make ties in others likelier where markers go together
 _FACTOR = 5.0  # medians further apart than this are taken for another unit
 _COLUMNS = ["kind", "train_id", "test_id", "n_features", "distance", "expected", "same_outcome"]
 
@@ -65,26 +71,37 @@ def find_leakage(
     Raises
     ------
     InputError
-        If an argument is no table.
+        If an argument is no table, a patient has no name, ``time`` or ``event`` hold text, or
+        a feature is infinite.
 
     Notes
     -----
-    ``patient_id``: the same name in both. ``similar_id``: the same name but for case, white space
-    and leading zeros. ``identical_features``: every value agrees and gaps are in the same places;
-    a row with fewer than two different observed values proves nothing. Rows of a few coarse values
-    can agree by chance: ``expected`` is the number of pairs times the chance of a tie in each
-    column, as if columns were independent, and rows of which more than one is expected are left
-    out.
+    ``patient_id``: the same name in both. ``similar_id``: the same name but for case, leading zeros
+    and white space that is not between two digits.
 
-    ``near_features``: agreement to rounding, at most .1 of the spread between patients (the
-    interquartile range over 1.35) apart and far nearer than to anybody else; up to .01 such pairs
-    are expected by chance in a whole comparison (`find_near_pairs` in
-    `times_stats.audit.near_duplicates`). Groups of fewer than 12 patients with the same gaps are
-    not searched. ``rescaled_features``: the same after columns whose medians differ more than
-    fivefold are brought to each other by a power of ten. ``shared_values``: three or more
-    uncommon values agree to six digits where others do not, as when some markers were stained
-    anew. ``identical_scores``: more scores agree to six digits than the ties within each table
-    explain.
+    Values count as graded where at least .8 of the values of their column differ in each table, no
+    value is held by more than three rows, and they are not one of several smallest or largest
+    values (`mask_limits` in `times_stats.audit.near_duplicates`). Two patients agree by chance in
+    binary columns, percentages in steps and values at a detection limit, the more so where markers
+    go together; such values are no evidence.
+
+    ``identical_features``: every value agrees and gaps are in the same places; a row with fewer
+    than two different observed values proves nothing. ``expected`` is the number of pairs that
+    agree in all columns that are not graded, times the chance of a tie in each that is, and in the
+    follow-up where that agrees and is graded; from 1 on the row is left out. So a copy whose every
+    value is coarse is found by its follow-up only.
+
+    ``near_features``: agreement of graded values to rounding, at most .1 of the spread between
+    patients (the interquartile range over 1.35, of logs where all values are positive) apart and
+    far nearer than to anybody else; up to .01 such pairs are expected by chance in a whole
+    comparison (`find_near_pairs` there). Groups of fewer than 12 patients with the same gaps and
+    coarse values are not searched. ``rescaled_features``: the same after columns whose medians
+    differ more than fivefold are brought to each other by a power of ten. ``shared_values``: three
+    or more graded values agree to six digits where others do not, as when some markers were stained
+    anew; columns in which more than one patient in a hundred shares a value with somebody who is
+    like them in at most one other are left out, and ties are taken for ten times as frequent as
+    they are, since markers go together. ``identical_scores``: more scores agree to six digits than
+    the ties within each table explain.
 
     A copy in an arbitrary other unit or a new staining of everything is not found.
 
@@ -100,6 +117,9 @@ def find_leakage(
     for name, table in (("train", train), ("test", test)):
         if not isinstance(table, pd.DataFrame) and not (name == "test" and table is None):
             raise InputError(f"{name} is a {type(table).__name__}: give a DataFrame")
+    _check_table(train, "train")
+    if test is not None:
+        _check_table(test, "test")
     comparison = _Comparison(train, test, score=score)
     rows = [
         *comparison.same_names(),
@@ -127,7 +147,9 @@ def find_leakage(
 
 
 def normalise_id(name: str) -> str:
-    """Return a name without case, white space and leading zeros.
+    """Return a name without case, leading zeros and needless white space.
+
+    White space between two digits stays, as one blank: "1 12" and "11 2" are two patients.
 
     Parameters
     ----------
@@ -141,10 +163,11 @@ def normalise_id(name: str) -> str:
 
     Examples
     --------
-    >>> normalise_id(" hcc 007"), normalise_id("HCC7"), normalise_id("100")
-    ('hcc7', 'hcc7', '100')
+    >>> normalise_id(" hcc 007"), normalise_id("HCC7"), normalise_id("1  12")
+    ('hcc7', 'hcc7', '1 12')
     """
-    joined = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    words = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    joined = re.sub(r"(?<!\d) | (?!\d)", "", words)
     return re.sub(r"(?<![\d.])0+(?=\d)", "", joined)
 
 
@@ -168,7 +191,10 @@ class _Comparison:
         self.codes = tuple(np.array([codes[n] for n in part], np.int64) for part in self.names)
         known = all({"time", "event"} <= set(part.columns) for part in (train, other))
         self.outcomes = (
-            tuple(part[["time", "event"]].to_numpy(np.float64) for part in (train, other))
+            tuple(
+                part[["time", "event"]].apply(pd.to_numeric).to_numpy(np.float64, na_value=np.nan)
+                for part in (train, other)
+            )
             if known
             else None
         )
@@ -220,15 +246,46 @@ class _Comparison:
         known: dict[bytes, list[int]] = {}
         for i, row in enumerate(self.values[0]):
             known.setdefault(row.tobytes(), []).append(i)
-        for j, row in enumerate(self.values[1]):
-            observed = row[~np.isnan(row)]
-            if np.unique(observed).size < 2:
-                continue
-            for i in known.get(row.tobytes(), []):
-                expected = self.n_pairs * float(np.prod(self.tie_chance[~np.isnan(row)]))
-                if self._is_pair(i, j) and expected <= 1:
-                    self.identical.add((i, j))
-                    yield self._row("identical_features", (i, j), observed.size, expected=expected)
+        equal = [
+            (i, j)
+            for j, row in enumerate(self.values[1])
+            if np.unique(row[~np.isnan(row)]).size > 1
+            for i in known.get(row.tobytes(), [])
+            if self._is_pair(i, j)
+        ]
+        if not equal:
+            return
+        fine = ~np.isnan(mask_limits(*self.values, within=self.within)[1])
+        # Coarse values go together, so their chance is counted and not multiplied.
+        chance = {
+            pattern.tobytes(): self._n_equal(~pattern) * float(np.prod(self.tie_chance[pattern]))
+            for pattern in np.unique(fine[[j for _, j in equal]], axis=0)
+        }
+        same_time = self._chance_of_time(equal)
+        for i, j in equal:
+            expected = chance[fine[j].tobytes()] * same_time.get((i, j), 1.0)
+            if expected < 1:
+                self.identical.add((i, j))
+                n_features = int(np.isfinite(self.values[1][j]).sum())
+                yield self._row("identical_features", (i, j), n_features, expected=expected)
+
+    def _n_equal(self, columns: BoolArray) -> float:
+        """Return the number of pairs of rows that agree in these columns, gaps included."""
+        first, second = (Counter(row.tobytes() for row in v[:, columns]) for v in self.values)
+        if self.within:
+            return float(sum(_pairs(n) for n in first.values()))
+        return float(sum(n * second[key] for key, n in first.items()))
+
+    def _chance_of_time(self, pairs: list[tuple[int, int]]) -> dict[tuple[int, int], float]:
+        """Return the chance of a tie in follow-up for the pairs whose follow-up is one."""
+        if self.outcomes is None:
+            return {}
+        first, second = self.outcomes
+        known = ~np.isnan(mask_limits(first[:, :1], second[:, :1], within=self.within)[1][:, 0])
+        chance = self._tie_chance(first[:, 0], second[:, 0])
+        return {
+            (i, j): chance for i, j in pairs if known[j] and np.array_equal(first[i], second[j])
+        }
 
     def near_rows(self) -> Iterable[_Row]:
         train, test = self.values
@@ -257,18 +314,33 @@ class _Comparison:
                     )
 
     def shared_values(self) -> Iterable[_Row]:
-        """Compare uncommon values column by column; ties inside each table say what chance does."""
-        agreeing: dict[tuple[int, int], int] = {}
-        chance = 0.0
-        for first, second in zip(self.values[0].T, self.values[1].T, strict=True):
-            pairs, ties = self._equal_values(first, second)
-            chance += ties
-            for pair in pairs:
-                agreeing[pair] = agreeing.get(pair, 0) + 1
-        for pair, count in agreeing.items():
-            expected = self.n_pairs * float(poisson.sf(count - 1, chance))
+        """Compare values that nearly nobody shares, column by column."""
+        sides = mask_limits(*self.values, within=self.within)
+        stacked = sides[0] if self.within else np.vstack(sides)
+        codes = self.codes[0] if self.within else np.concatenate(self.codes)
+        tied = [_tied_rows(column, codes) for column in stacked.T]
+        agreeing = Counter(pair for pairs in tied for pair in pairs)
+        # A copy agrees in several columns; pairs that agree in one or two show a coarse column.
+        lone = [sum(agreeing[pair] < _LEAST_SHARED for pair in pairs) for pairs in tied]
+        fine = [n <= max(1.0, _LONE * len(stacked)) for n in lone]
+        shared = Counter(pair for k, pairs in enumerate(tied) if fine[k] for pair in pairs)
+        chance = sum(
+            (lone[k] + 1.0) / (_pairs(np.isfinite(stacked[:, k]).sum()) + 1.0)
+            for k in np.flatnonzero(fine)
+        )
+        start = 0 if self.within else len(sides[0])
+        for (first, second), count in shared.items():
+            if not self.within and not first < start <= second:
+                continue
+            pair = (first, second - start)
+            expected = self.n_pairs * float(poisson.sf(count - 1, _DEPENDENCE * chance))
             told = pair in self.identical or pair in self.similar
-            if count >= _LEAST_SHARED and expected <= EXPECTED and not told:
+            if (
+                count >= _LEAST_SHARED
+                and expected <= EXPECTED
+                and not told
+                and self._is_pair(*pair)
+            ):
                 yield self._row("shared_values", pair, count, expected=expected)
 
     def same_scores(self) -> Iterable[_Row]:
@@ -342,6 +414,16 @@ def _places(values: list[float | None]) -> dict[float, list[int]]:
     return places
 
 
+def _tied_rows(column: FloatArray, codes: IntArray) -> list[tuple[int, int]]:
+    """Return pairs of rows of two patients with an equal value, zero and gaps left out."""
+    return [
+        pair
+        for rows in _places(_rounded(column)).values()
+        for pair in combinations(rows, 2)
+        if codes[pair[0]] != codes[pair[1]]
+    ]
+
+
 def _unit_factors(train: FloatArray, test: FloatArray) -> FloatArray:
     """Return the power of ten that brings each column of `test` to the size of `train`."""
     factor = np.ones(train.shape[1])
@@ -352,6 +434,33 @@ def _unit_factors(train: FloatArray, test: FloatArray) -> FloatArray:
             if min(sizes) > 0 and max(sizes) / min(sizes) > _FACTOR:
                 factor[k] = 10.0 ** np.round(np.log10(sizes[0] / sizes[1]))
     return factor
+
+
+def _check_table(table: pd.DataFrame, name: str) -> None:
+    """Refuse patients without a name and values that no distance can be taken of."""
+    ids = table["patient_id"] if "patient_id" in table.columns else table.index.to_series()
+    nameless = np.flatnonzero(ids.isna().to_numpy())
+    if nameless.size:
+        rows = ", ".join(str(row) for row in nameless[:_NAMED])
+        raise InputError(f"{name} has no patient_id in rows {rows}: name every patient")
+    names, faults = _names(table), Faults()
+    for column in table.columns:
+        values = table[column]
+        if column in ("time", "event"):
+            numbers = pd.to_numeric(values, errors="coerce")
+            wrong = (values.notna() & numbers.isna()).to_numpy(dtype=bool)
+            said, remedy = "no number", "write time in months and event as 0 or 1"
+        elif _is_feature(table, column):
+            wrong = np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan))
+            said, remedy = "not finite", "leave such values empty"
+        else:
+            continue
+        at = [names[row] for row in np.flatnonzero(wrong)]
+        if at:
+            shown = ", ".join(at[:_NAMED]) + (", ..." if len(at) > _NAMED else "")
+            n_rows = f"{len(at)} row{'s' if len(at) > 1 else ''}"
+            faults.add(f"{name}, column {column}: {said} in {n_rows} ({shown}): {remedy}")
+    faults.raise_if_any()
 
 
 def _names(table: pd.DataFrame) -> list[str]:

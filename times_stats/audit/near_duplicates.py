@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from times_stats._typing import FloatArray, IntArray
+from times_stats._typing import BoolArray, FloatArray, IntArray
 
 NEARNESS = 0.1
 """Farthest distance of near-duplicates, in units of the spread between patients."""
@@ -18,6 +18,9 @@ _REFERENCE, _FARTHEST = 5, 20  # neighbours: up to four copies of a patient leav
 _LEAST = 12
 _LEAST_EXACT = 3
 _NORMAL_IQR = 1.3489795
+_DIFFERENT = 0.8  # least share of different values in a graded column
+_HOLDERS = 3  # most rows with one value: a patient and two copies
+_DENSEST, _WIDTH = 0.2, 0.05  # the densest fifth of the values spans more than .05 of the spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,78 @@ def robust_spread(values: FloatArray) -> FloatArray:
     return spread
 
 
+def graded_columns(values: FloatArray) -> BoolArray:
+    """Tell which columns measure finely enough for equal values to mean something.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+        May hold NaN.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_features,)
+        True where at least .8 of the values differ, no value is held by more than three rows, and
+        the densest fifth of the values spans more than .05 of `robust_spread`. Counts in classes,
+        percentages in steps, values at a detection limit or in the noise below it do not pass; a
+        column without values does.
+
+    Examples
+    --------
+    >>> fine = np.random.default_rng(1).normal(size=60)
+    >>> graded_columns(np.column_stack([fine, fine.round(), fine.clip(0)])).tolist()
+    [True, False, False]
+    """
+    spread = robust_spread(values)
+    graded = np.ones(values.shape[1], dtype=bool)
+    for k, column in enumerate(values.T):
+        seen = np.sort(column[~np.isnan(column)])
+        if not seen.size:
+            continue
+        counts = np.unique(seen, return_counts=True)[1]
+        graded[k] = counts.size >= _DIFFERENT * seen.size and counts.max() <= _HOLDERS
+        step = int(np.ceil(_DENSEST * seen.size))
+        if step > _HOLDERS:
+            width = (seen[step - 1 :] - seen[: seen.size - step + 1]).min()
+            graded[k] &= width > _WIDTH * spread[k]
+    return graded
+
+
+def mask_limits(
+    train: FloatArray, test: FloatArray, *, within: bool = False
+) -> tuple[FloatArray, FloatArray]:
+    """Blank what may agree because of how it was measured.
+
+    Parameters
+    ----------
+    train, test : ndarray of shape (n_rows, n_features)
+        Same features; may hold NaN.
+    within : bool, default False
+        Whether both are the same table.
+
+    Returns
+    -------
+    tuple of two ndarrays
+        The tables with NaN in columns that are not graded in both (`graded_columns`), and where a
+        column's smallest or largest value is held by several rows, as at a detection limit.
+
+    Examples
+    --------
+    >>> values = np.array([[0.5, 1.0], [0.5, 2.0], [3.0, 3.0], [4.0, 3.5], [5.0, 1.0], [6.0, 7.0]])
+    >>> mask_limits(values, values, within=True)[0].T.tolist()
+    [[nan, nan, 3.0, 4.0, 5.0, 6.0], [nan, 2.0, 3.0, 3.5, nan, 7.0]]
+    """
+    graded = graded_columns(train) & graded_columns(test)
+    train, test = (np.where(graded, part, np.nan) for part in (train, test))
+    stacked = train if within else np.vstack([train, test])
+    for k in np.flatnonzero(graded & ~np.isnan(stacked).all(axis=0)):
+        for limit in (np.nanmin(stacked[:, k]), np.nanmax(stacked[:, k])):
+            if np.count_nonzero(stacked[:, k] == limit) > 1:
+                for part in (train, test):
+                    part[part[:, k] == limit, k] = np.nan
+    return train, test
+
+
 def find_near_pairs(
     train: FloatArray,
     test: FloatArray,
@@ -72,7 +147,8 @@ def find_near_pairs(
     Parameters
     ----------
     train, test : ndarray of shape (n_rows, n_features)
-        Same features; NaN where missing. Rows are compared that miss the same features.
+        Same features; NaN where missing. Values are compared that `mask_limits` leaves, between
+        rows that miss the same of them.
     train_patients, test_patients : ndarray of int, shape (n_rows,)
         Patient of each row; rows of one patient are no pair.
     within : bool, default False
@@ -89,12 +165,14 @@ def find_near_pairs(
     Notes
     -----
     The distance of two rows is the root mean square of their differences, each in units of
-    `robust_spread`. Close to a row, patients are spread evenly over k dimensions; then the distance
-    to a neighbour over that to the fifth neighbour is below u with probability at most
-    ``4 u^k``, and ``expected`` is that times the number of rows of `test`. The dimension k is
-    estimated from the fifth to the twentieth neighbours of all rows, as Levina and Bickel (2004,
-    Advances in Neural Information Processing Systems 17) do from the first on, which copies of a
-    patient would distort.
+    `robust_spread`, in logs where all values of a column are positive. Close to a row, patients are
+    spread evenly over k dimensions; then the distance to a neighbour over that to the fifth
+    neighbour is below u with probability at most ``4 u^k``, and ``expected`` is that times the
+    number of rows of `test`. The dimension k is estimated from the fifth to the twentieth
+    neighbours of all rows, as Levina and Bickel (2004, Advances in Neural Information Processing
+    Systems 17) do from the first on, which copies of a patient would distort. Rows with many values
+    at a detection limit live in fewer dimensions than others, which one k cannot tell: hence the
+    mask.
 
     Examples
     --------
@@ -104,8 +182,12 @@ def find_near_pairs(
     >>> [(pair.train, pair.test) for pair in found]
     [(7, 0)]
     """
+    train, test = mask_limits(train, test, within=within)
+    positive = ~((train <= 0).any(axis=0) | (test <= 0).any(axis=0))
+    for part in (train, test):  # skewed columns are not evenly spread near any row
+        part[:, positive] = np.log(part[:, positive])
     spread = robust_spread(train if within else np.vstack([train, test]))
-    usable = spread > 0
+    usable = (spread > 0) & ~np.isnan(train).all(axis=0) & ~np.isnan(test).all(axis=0)
     train, test = train[:, usable] / spread[usable], test[:, usable] / spread[usable]
     found: list[NearPair] = []
     patterns = np.unique(np.isnan(test), axis=0) if len(test) else np.empty((0, 0), bool)

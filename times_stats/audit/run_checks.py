@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from times_stats._typing import FloatArray
-from times_stats.audit.leakage import normalise_id
 from times_stats.audit.near_duplicates import EXPECTED
 from times_stats.audit.run_record import RunRecord, read_record
 from times_stats.evaluation.discrimination import concordance_harrell
@@ -22,7 +21,7 @@ SCORE = "times_score"
 SECOND_STAGES = ("survival_model", "raw_survival_model")
 
 _TRACES = {
-    "similar_id": "the same name but for case, white space and zeros",
+    "similar_id": "names alike and the same outcome",
     "identical_features": "identical features",
     "near_features": "nearly identical features",
     "rescaled_features": "the same features in another unit",
@@ -64,13 +63,15 @@ def check_run(run: str | os.PathLike[str] | _Finished) -> pd.DataFrame:
     ``split_by_patient``: in each repeat a patient is in one test fold, is tested once, and is not
     among the rows that the second stage of that fold was fitted to. ``copied_patients``: no two
     names for one patient (`find_leakage`), as the run itself found, since features are not in the
-    folder. ``same_patients``: every model predicts the same patients, and every row of the
-    comparison counts them and their events. ``comparison``: Harrell's C of every model, computed
-    again from the predictions. ``score_out_of_fold`` and ``rivals_out_of_fold``: predictions are
-    not those of models fitted to all patients, and differ between repeats. ``second_stage``: the
-    same of the survival models, and the evidence of a patient was made anew in every outer fold:
-    evidence that is equal in two folds is of a single level, whose evaluation is not honest.
-    ``files`` and ``data``: hashes.
+    folder; names that are alike count where outcome or features agree too. ``same_patients``: every
+    model predicts the same patients, and every row of the comparison counts them and their events.
+    ``comparison``: Harrell's C of every model, computed again from the predictions.
+    ``score_out_of_fold`` and ``rivals_out_of_fold``: predictions are not, up to unit and origin,
+    those that the run itself made by models of all patients, and differ between repeats. Models of
+    all patients that were fitted otherwise, transformed or given some noise are not recognised.
+    ``second_stage``: the same of the survival models, and the evidence of a patient was made anew
+    in every outer fold: evidence that is equal in two folds is of a single level, whose evaluation
+    is not honest. ``data`` and ``files``: hashes.
 
     A leak inside a training fold, such as a scale learned on all patients, leaves no trace in these
     files. The ladder of nested models and the Shapley games keep no predictions and are not
@@ -85,7 +86,8 @@ def check_run(run: str | os.PathLike[str] | _Finished) -> pd.DataFrame:
     """
     folder = Path(run) if isinstance(run, str | os.PathLike) else Path(run.out)
     record = read_record(folder)
-    return pd.concat([check_record(record), _as_table([_files(record)])], ignore_index=True)
+    files = _as_table([_data(record), _files(record)])
+    return pd.concat([check_record(record), files], ignore_index=True)
 
 
 def check_record(record: RunRecord) -> pd.DataFrame:
@@ -99,7 +101,7 @@ def check_record(record: RunRecord) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `check_run`, without the check of the files.
+        As `check_run`, without ``data`` and ``files``, which only files can fail.
     """
     rivals = [name for name in record.models if name not in (SCORE, *SECOND_STAGES)]
     return _as_table(
@@ -111,7 +113,6 @@ def check_record(record: RunRecord) -> pd.DataFrame:
             _out_of_fold(record, [SCORE], check="score_out_of_fold"),
             _second_stage(record),
             _out_of_fold(record, rivals, check="rivals_out_of_fold"),
-            _data(record),
         ]
     )
 
@@ -134,8 +135,7 @@ def _row(
 
 def _split_by_patient(record: RunRecord) -> _Row:
     tests = record.predictions[["repeat", "fold", "patient_id"]]
-    named = {name: normalise_id(name) for name in {*tests["patient_id"]}}
-    folds = tests.assign(same=tests["patient_id"].map(named)).groupby(["repeat", "same"])
+    folds = tests.groupby(["repeat", "patient_id"])
     split = folds["fold"].transform("nunique") > 1
     twice = tests.duplicated(["repeat", "patient_id"], keep=False) & ~split
     roles = record.splits.groupby(["repeat", "fold", "patient_id"])["role"].nunique()
@@ -171,14 +171,29 @@ def _split_by_patient(record: RunRecord) -> _Row:
 
 def _copied_patients(record: RunRecord) -> _Row:
     found = record.duplicates
-    found = found[(found["kind"] == "similar_id") | (found["expected"] <= EXPECTED)]
+    by_name = found["kind"] == "similar_id"
+    traced = found[~by_name & (found["expected"] <= EXPECTED)]
+    others = {tuple(sorted(pair)) for *pair, _ in _triples(traced)}
+    # Cohorts number their patients alike, 001 and 1: a name alone accuses nobody.
+    alike = found[by_name]
+    same_outcome = alike["same_outcome"].astype("boolean").fillna(value=False)
+    backed = np.array(
+        [
+            bool(same) or tuple(sorted(pair)) in others
+            for (*pair, _), same in zip(_triples(alike), same_outcome, strict=True)
+        ],
+        dtype=bool,
+    )
+    found = pd.concat([traced, alike[backed]])
+    n_alike = int((~backed).sum())
     pairs = {tuple(sorted(pair)): kind for *pair, kind in _triples(found)}
     by_kind = Counter(pairs.values())
     faults = [f"{_count(n, 'pair')} with {_TRACES.get(kind, kind)}" for kind, n in by_kind.items()]
     return _row(
         "copied_patients",
         faults,
-        f"{_count(len(record.features), 'patient')} by name and features: no copies",
+        f"{_count(len(record.features), 'patient')} by name and features: no copies"
+        + (f" ({_count(n_alike, 'pair')} with names alike, but no more)" if n_alike else ""),
         [f"{first} = {second}" for first, second in pairs],
         "keep one row of each patient, or give both one patient_id",
     )

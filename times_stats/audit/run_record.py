@@ -25,7 +25,7 @@ FILES = ("predictions", "splits", "in_sample", "comparison", "scores")
 KEYS = ("repeat", "fold", "patient_id", "time", "event", "compared")
 """Columns of the predictions that are no models."""
 _ENTRIES = {"duplicates": list, "features": dict, "hashes": dict, "files": dict}
-_TRACE = ("kind", "train_id", "test_id", "expected")
+_TRACE = ("kind", "train_id", "test_id", "expected", "same_outcome")
 _NEEDED = {
     "predictions": KEYS,
     "splits": ("repeat", "fold", "patient_id", "role", "evidence"),
@@ -260,7 +260,7 @@ def read_record(folder: Path) -> RunRecord:
         [row if isinstance(row, dict) else {} for row in audit["duplicates"]], columns=_TRACE
     )
     duplicates["expected"] = pd.to_numeric(duplicates["expected"], errors="coerce")
-    if duplicates.isna().any(axis=None):
+    if duplicates.drop(columns="same_outcome").isna().any(axis=None):
         raise InputError(f"{folder / AUDIT} holds incomplete duplicates: run the study again")
     changed = tuple(
         f"{name}.csv"

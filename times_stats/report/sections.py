@@ -287,13 +287,17 @@ def audit_section(contents: ReportContents) -> list[Section]:
     """Return the findings of the audit as a section; none where there was no audit."""
     if contents.audit.empty:
         return []
-    n_found = int((contents.audit["status"] == "found").sum())
+    n_found, n_open = (
+        int((contents.audit["status"] == status).sum()) for status in ("found", "not checked")
+    )
     said = f"{n_found} of these checks found something." if n_found else "Nothing was found."
+    if n_open:
+        said += f" {n_open} could not be made."
     return [
         Section(
             "audit",
             "Audit",
-            paragraphs=[f"Claims of this analysis, checked on what it wrote. {said}"],
+            paragraphs=[f"Claims of this analysis, checked before its files were written. {said}"],
             tables=[table_views.audit_table(contents.audit)],
         )
     ]
